@@ -1,0 +1,1 @@
+//! The vocabulary every API object shares: names, versions, Status, selectors, quantities, field paths and errors, patches. Pure.

@@ -1,0 +1,1 @@
+//! The command line: kubectl-shaped verbs and their output.

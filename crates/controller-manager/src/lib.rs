@@ -1,0 +1,1 @@
+//! Drives the scheduler and the controllers: watch, plan, apply.

@@ -1,0 +1,1 @@
+//! One plan per controller: desired and observed state in, actions out. Pure.

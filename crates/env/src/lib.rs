@@ -1,0 +1,1 @@
+//! Clock, randomness and tasks: the one door to everything non-deterministic.

@@ -1,0 +1,1 @@
+//! Image references, registry pulls, content store, unpacking and garbage collection.

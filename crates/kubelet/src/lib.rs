@@ -1,0 +1,1 @@
+//! Makes the Pods of one node real: Pod workers, status, node object, node service.

@@ -1,0 +1,2 @@
+//! The program: configuration, certificates and the list of services.
+fn main() {}

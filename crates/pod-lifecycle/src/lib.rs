@@ -1,0 +1,1 @@
+//! What a node does next for a Pod, and what its status is. Pure.

@@ -1,0 +1,1 @@
+//! The embedded OCI runtime and the supervisor process that outlives the daemon.

@@ -1,0 +1,1 @@
+//! The database: revisions, conditional writes, one event stream, durable through an authority.

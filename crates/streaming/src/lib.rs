@@ -1,0 +1,1 @@
+//! Exec, attach and port-forward on the wire: WebSocket channels and SPDY/3.1, server side.

@@ -1,0 +1,1 @@
+//! Volumes of a Pod on its node: set up, update, tear down.

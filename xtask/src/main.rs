@@ -1,0 +1,2 @@
+//! Project automation: ci, tidy, codegen, images, bench.
+fn main() {}
