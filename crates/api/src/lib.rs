@@ -3,6 +3,7 @@
 
 pub mod facts;
 pub mod kinds;
+pub mod qos;
 pub mod strategy;
 
 pub use facts::{ResourceInfo, SubresourceInfo, find, find_kind, preferred, resources};

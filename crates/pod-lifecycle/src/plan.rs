@@ -1,0 +1,277 @@
+//! The next actions for one Pod: create or kill the sandbox, start and kill containers. A pure
+//! function of the Pod, the runtime's report, the memory of this kubelet and the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::backoff::{self, Backoff};
+use crate::observed::{Container, Observed, State};
+use crate::restart::should_restart;
+
+/// What a kubelet remembers of a Pod between plans; losing it only makes a back-off start anew.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Crash back-off by container.
+    pub backoff: BTreeMap<String, Backoff>,
+    /// Why the last attempt at a container could not start: reason and message of `waiting`.
+    pub start_errors: BTreeMap<String, (String, String)>,
+    /// When a container whose start failed may be tried again.
+    pub retry_at: BTreeMap<String, Timestamp>,
+    /// Ids of containers that were killed because their definition changed: they are replaced
+    /// whatever the restart policy says, and without back-off.
+    pub replaced: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Stop all containers and drop the sandbox.
+    KillSandbox { id: String },
+    CreateSandbox { attempt: u32 },
+    /// Start a container; `backoff` is to be remembered once it is tried.
+    Start { container: String, attempt: u32, backoff: Option<Backoff> },
+    /// `message` is the text of the Killing event.
+    Kill { id: String, container: String, message: String },
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    pub actions: Vec<Action>,
+    /// `waiting` states that the status must show: container to (reason, message).
+    pub waiting: BTreeMap<String, (String, String)>,
+    /// Look again after this long even if nothing happens.
+    pub requeue: Option<Duration>,
+    /// The old sandbox went away under a Pod that was running (event SandboxChanged).
+    pub sandbox_changed: bool,
+}
+
+/// What a change of means a container is another one. Only the image can change in place.
+pub fn definition_hash(container: &Value) -> String {
+    container["image"].as_str().unwrap_or_default().to_string()
+}
+
+/// Plans a Pod that is meant to run (not one that is being deleted).
+pub fn plan(pod: &Value, observed: &Observed, memory: &Memory, now: Timestamp) -> Plan {
+    let spec = &pod["spec"];
+    let mut plan = Plan::default();
+    let containers: Vec<&Value> = spec["containers"].as_array().into_iter().flatten().collect();
+    let sandbox_ready = observed.sandbox.as_ref().is_some_and(|s| s.ready);
+    if !sandbox_ready {
+        new_sandbox(&mut plan, spec, &containers, observed);
+        return plan;
+    }
+    let mut alive = 0;
+    for container in &containers {
+        let name = container["name"].as_str().unwrap_or_default();
+        match observed.latest(name) {
+            Some(current) if current.is_running() => {
+                alive += 1;
+                if current.hash != definition_hash(container) {
+                    plan.actions.push(Action::Kill {
+                        id: current.id.clone(),
+                        container: name.into(),
+                        message: format!("Container {name} definition changed, will be restarted"),
+                    });
+                }
+            }
+            latest => {
+                if wants_start(spec, container, latest, memory) {
+                    alive += 1;
+                    start(&mut plan, pod, name, latest, memory, now);
+                }
+            }
+        }
+    }
+    if alive == 0
+        && let Some(sandbox) = &observed.sandbox
+    {
+        plan.actions.push(Action::KillSandbox { id: sandbox.id.clone() });
+    }
+    plan
+}
+
+/// No usable sandbox: make one, unless the Pod has run to its end.
+fn new_sandbox(plan: &mut Plan, spec: &Value, containers: &[&Value], observed: &Observed) {
+    let wanted = containers.iter().any(|container| {
+        let name = container["name"].as_str().unwrap_or_default();
+        match observed.latest(name).map(|c| &c.state) {
+            Some(State::Exited(exit)) => should_restart(spec, container, exit.code),
+            // It was running when its sandbox died: it ended with it.
+            Some(State::Running { .. }) => should_restart(spec, container, 137),
+            _ => true,
+        }
+    });
+    if let Some(sandbox) = &observed.sandbox {
+        plan.actions.push(Action::KillSandbox { id: sandbox.id.clone() });
+        plan.sandbox_changed = wanted;
+    }
+    if wanted {
+        let attempt = observed.sandbox.as_ref().map_or(0, |s| s.attempt + 1);
+        plan.actions.push(Action::CreateSandbox { attempt });
+    }
+}
+
+fn wants_start(spec: &Value, container: &Value, latest: Option<&Container>, memory: &Memory) -> bool {
+    let Some(latest) = latest else { return true };
+    match &latest.state {
+        State::Created => true,
+        State::Running { .. } => false,
+        State::Exited(exit) => memory.replaced.contains(&latest.id) || should_restart(spec, container, exit.code),
+    }
+}
+
+fn start(plan: &mut Plan, pod: &Value, name: &str, latest: Option<&Container>, memory: &Memory, now: Timestamp) {
+    if let Some(at) = memory.retry_at.get(name).filter(|at| **at > now) {
+        if let Some(error) = memory.start_errors.get(name) {
+            plan.waiting.insert(name.into(), error.clone());
+        }
+        wait_until(plan, *at, now);
+        return;
+    }
+    let attempt = latest.map_or(0, |c| c.attempt + 1);
+    let crashed = latest.filter(|c| !memory.replaced.contains(&c.id)).and_then(Container::exit);
+    let Some(exit) = crashed else {
+        plan.actions.push(Action::Start { container: name.into(), attempt, backoff: None });
+        return;
+    };
+    let entry = memory.backoff.get(name);
+    match backoff::blocked_until(entry, exit.finished, now) {
+        Some(until) => {
+            let delay = backoff::go_duration(entry.map_or(backoff::INITIAL, |e| e.delay));
+            let message = format!("back-off {delay} restarting failed container={name} pod={}", pod_text(pod));
+            plan.waiting.insert(name.into(), ("CrashLoopBackOff".into(), message));
+            wait_until(plan, until, now);
+        }
+        None => {
+            let backoff = Some(backoff::next(entry, exit.finished, now));
+            plan.actions.push(Action::Start { container: name.into(), attempt, backoff });
+        }
+    }
+}
+
+fn wait_until(plan: &mut Plan, at: Timestamp, now: Timestamp) {
+    let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    plan.requeue = Some(plan.requeue.map_or(wait, |old| old.min(wait)));
+}
+
+/// `name_namespace(uid)`, as events and messages print a Pod.
+pub fn pod_text(pod: &Value) -> String {
+    let metadata = &pod["metadata"];
+    let text = |field: &str| metadata[field].as_str().unwrap_or_default();
+    format!("{}_{}({})", text("name"), text("namespace"), text("uid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::{Exit, Sandbox};
+    use serde_json::json;
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().expect("a timestamp")
+    }
+
+    fn pod(policy: &str) -> Value {
+        json!({"metadata": {"name": "p", "namespace": "default", "uid": "u"},
+            "spec": {"restartPolicy": policy, "containers": [{"name": "c", "image": "i"}]}})
+    }
+
+    fn sandbox() -> Option<Sandbox> {
+        Some(Sandbox { id: "s".into(), ready: true, attempt: 0, ips: vec!["10.0.0.2".into()] })
+    }
+
+    fn container(attempt: u32, state: State) -> Container {
+        Container {
+            id: format!("c{attempt}"),
+            name: "c".into(),
+            attempt,
+            image: "i".into(),
+            image_ref: "i@sha256:1".into(),
+            hash: "i".into(),
+            created: now(),
+            state,
+            user: None,
+        }
+    }
+
+    fn exited(attempt: u32, code: i32) -> Container {
+        let reason = if code == 0 { "Completed" } else { "Error" };
+        container(
+            attempt,
+            State::Exited(Exit {
+                code,
+                reason: reason.into(),
+                message: String::new(),
+                started: now(),
+                finished: now(),
+            }),
+        )
+    }
+
+    #[test]
+    fn a_new_pod_gets_a_sandbox_then_its_containers() {
+        let memory = Memory::default();
+        let first = plan(&pod("Always"), &Observed::default(), &memory, now());
+        assert_eq!(first.actions, [Action::CreateSandbox { attempt: 0 }]);
+        let observed = Observed { sandbox: sandbox(), containers: vec![] };
+        let second = plan(&pod("Always"), &observed, &memory, now());
+        assert_eq!(second.actions, [Action::Start { container: "c".into(), attempt: 0, backoff: None }]);
+        let observed = Observed { sandbox: sandbox(), containers: vec![container(0, State::Running { started: now() })] };
+        assert_eq!(plan(&pod("Always"), &observed, &memory, now()), Plan::default());
+    }
+
+    #[test]
+    fn the_first_crash_restarts_at_once_the_second_waits_ten_seconds() {
+        let mut memory = Memory::default();
+        let observed = Observed { sandbox: sandbox(), containers: vec![exited(0, 1)] };
+        let first = plan(&pod("Always"), &observed, &memory, now());
+        let [Action::Start { attempt: 1, backoff: Some(entry), .. }] = &first.actions[..] else { panic!("{first:?}") };
+        memory.backoff.insert("c".into(), entry.clone());
+        let observed = Observed { sandbox: sandbox(), containers: vec![exited(0, 1), exited(1, 1)] };
+        let second = plan(&pod("Always"), &observed, &memory, now());
+        assert!(second.actions.is_empty());
+        assert_eq!(
+            second.waiting["c"],
+            ("CrashLoopBackOff".into(), "back-off 10s restarting failed container=c pod=p_default(u)".into())
+        );
+        assert_eq!(second.requeue, Some(Duration::from_secs(10)));
+        let later = plan(&pod("Always"), &observed, &memory, now() + Duration::from_secs(10));
+        assert!(matches!(&later.actions[..], [Action::Start { attempt: 2, .. }]));
+    }
+
+    #[test]
+    fn a_finished_pod_loses_its_sandbox_and_gets_no_new_one() {
+        let memory = Memory::default();
+        let observed = Observed { sandbox: sandbox(), containers: vec![exited(0, 0)] };
+        assert_eq!(plan(&pod("Never"), &observed, &memory, now()).actions, [Action::KillSandbox { id: "s".into() }]);
+        let observed = Observed { sandbox: None, containers: vec![exited(0, 0)] };
+        assert_eq!(plan(&pod("OnFailure"), &observed, &memory, now()), Plan::default());
+    }
+
+    #[test]
+    fn a_dead_sandbox_is_replaced() {
+        let mut observed = Observed { sandbox: sandbox(), containers: vec![exited(0, 137)] };
+        observed.sandbox.as_mut().expect("set above").ready = false;
+        let plan = plan(&pod("Always"), &observed, &Memory::default(), now());
+        assert!(plan.sandbox_changed);
+        assert_eq!(plan.actions, [Action::KillSandbox { id: "s".into() }, Action::CreateSandbox { attempt: 1 }]);
+    }
+
+    #[test]
+    fn a_new_image_replaces_the_container() {
+        let mut changed = pod("Never");
+        changed["spec"]["containers"][0]["image"] = json!("i2");
+        let observed = Observed { sandbox: sandbox(), containers: vec![container(0, State::Running { started: now() })] };
+        let killed = plan(&changed, &observed, &Memory::default(), now());
+        let [Action::Kill { message, .. }] = &killed.actions[..] else { panic!("{killed:?}") };
+        assert_eq!(message, "Container c definition changed, will be restarted");
+        let observed = Observed { sandbox: sandbox(), containers: vec![exited(0, 137)] };
+        let memory = Memory { replaced: ["c0".to_string()].into(), ..Memory::default() };
+        assert_eq!(
+            plan(&changed, &observed, &memory, now()).actions,
+            [Action::Start { container: "c".into(), attempt: 1, backoff: None }]
+        );
+    }
+}
