@@ -71,7 +71,7 @@ fn add(sum: &mut ResourceList, list: &Value) {
     for name in ["cpu", "memory"] {
         if let Some(q) = quantity(list, name).filter(|q| !q.is_zero()) {
             let entry = sum.entry(name.to_string()).or_default();
-            *entry = entry.clone() + q;
+            *entry = entry.add(q);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apimachinery::gvk::GroupVersionResource;
-use apimachinery::status::Status;
+use apimachinery::status::{Reason, Status};
 use serde_json::Value;
 
 use crate::seam::{List, Object, Options, Patch, Request, Transport, Verb, WatchStream};
@@ -79,7 +79,7 @@ impl Resource {
     pub async fn get_opt(&self, namespace: &str, name: &str) -> Result<Option<Object>> {
         match self.get(namespace, name).await {
             Ok(object) => Ok(Some(object)),
-            Err(status) if status.is_not_found() => Ok(None),
+            Err(status) if status.is(Reason::NotFound) => Ok(None),
             Err(status) => Err(status),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use apimachinery::meta;
+use apimachinery::status::Reason;
 use env::Env;
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
@@ -160,7 +161,7 @@ impl Run {
             Ok(stream) => stream,
             Err(status) => {
                 tracing::debug!(resource = %self.resource.gvr().resource, %status, "watch failed");
-                if status.is_expired() {
+                if status.is(Reason::Expired) || status.is(Reason::Gone) {
                     self.revision = 0;
                 }
                 return Ok(false);

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use api::qos::qos_class;
-use apimachinery::time::Timestamp;
+use apimachinery::time::Time;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::observed::{Container, Observed, State};
@@ -51,7 +52,7 @@ pub fn pod_status(pod: &Value, observed: &Observed, context: &Context, runtime: 
             status.insert(field.into(), value.clone());
         }
     }
-    status.entry("startTime").or_insert_with(|| json!(now.to_rfc3339()));
+    status.entry("startTime").or_insert_with(|| json!(Time(now).to_string()));
     let generation = pod["metadata"]["generation"].as_i64();
     if let Some(generation) = generation {
         status.insert("observedGeneration".into(), json!(generation));
@@ -175,13 +176,13 @@ fn status_of(
 fn state_of(container: &Container, id: &str) -> Value {
     match &container.state {
         State::Created => json!({"waiting": {}}),
-        State::Running { started } => json!({"running": {"startedAt": Timestamp::from(*started).to_rfc3339()}}),
+        State::Running { started } => json!({"running": {"startedAt": Time(*started).to_string()}}),
         State::Exited(exit) => {
             let mut terminated = json!({
                 "exitCode": exit.code,
                 "reason": exit.reason,
-                "startedAt": Timestamp::from(exit.started).to_rfc3339(),
-                "finishedAt": Timestamp::from(exit.finished).to_rfc3339(),
+                "startedAt": Time(exit.started).to_string(),
+                "finishedAt": Time(exit.finished).to_string(),
                 "containerID": id,
             });
             if !exit.message.is_empty() {
@@ -310,7 +311,7 @@ fn conditions(pod: &Value, observed: &Observed, statuses: &[Value], phase: &str,
         let before = old.iter().find(|c| c["type"] == kind);
         let since = match before {
             Some(before) if before["status"] == status => before["lastTransitionTime"].clone(),
-            _ => json!(now.to_rfc3339()),
+            _ => json!(Time(now).to_string()),
         };
         let mut condition = json!({"type": kind, "status": status, "lastProbeTime": null, "lastTransitionTime": since});
         if let Some(generation) = pod["metadata"]["generation"].as_i64() {

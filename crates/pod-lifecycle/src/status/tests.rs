@@ -39,7 +39,7 @@ fn observed(containers: Vec<Container>) -> Observed {
 }
 
 fn status(pod: &Value, observed: &Observed, context: &Context) -> Value {
-    pod_status(pod, observed, context, "minke", Timestamp::from(at(3)))
+    pod_status(pod, observed, context, "minke", at(3))
 }
 
 fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
