@@ -30,6 +30,13 @@ impl Time {
         Timestamp::new(seconds, nanos).ok().map(Self)
     }
 
+    /// Seconds since 1970 and the nanoseconds (never negative) after them.
+    pub fn unix(self) -> (i64, i32) {
+        let nanos = self.0.as_nanosecond();
+        let fraction = nanos.rem_euclid(1_000_000_000);
+        (((nanos - fraction) / 1_000_000_000) as i64, fraction as i32)
+    }
+
     /// The form of `metav1.MicroTime`: `2006-01-02T15:04:05.000000Z`.
     pub fn micro(self) -> String {
         let (text, nanos) = self.whole_seconds();
@@ -193,6 +200,47 @@ pub fn go_duration(duration: SignedDuration) -> String {
     }
 }
 
+/// As [`go_duration`], of nanoseconds.
+pub fn go_duration_nanos(nanos: i64) -> String {
+    go_duration(SignedDuration::from_nanos(nanos))
+}
+
+/// Reads what [`go_duration`] prints (and `1.5h`, `2h45m`), as nanoseconds.
+pub fn parse_go_duration(text: &str) -> Option<i64> {
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Some(0);
+    }
+    let mut total = 0f64;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let amount: f64 = rest[..number].parse().ok()?;
+        rest = &rest[number..];
+        let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        total += amount
+            * match &rest[..unit] {
+                "ns" => 1.0,
+                "us" | "µs" | "μs" => 1e3,
+                "ms" => 1e6,
+                "s" => 1e9,
+                "m" => 60e9,
+                "h" => 3600e9,
+                _ => return None,
+            };
+        rest = &rest[unit..];
+    }
+    if total >= i64::MAX as f64 {
+        return None;
+    }
+    Some(if negative { -(total.round() as i64) } else { total.round() as i64 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +311,7 @@ mod tests {
             (-2_000_000_000, "-2s"),
         ] {
             assert_eq!(go_duration(SignedDuration::from_nanos(nanos)), want);
+            assert_eq!(parse_go_duration(want), Some(nanos));
         }
     }
 }

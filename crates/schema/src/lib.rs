@@ -1,9 +1,26 @@
 //! The schema table of the built-in kinds and what it drives. Pure.
 //!
 //! - [`table`]: what is known about every field (types, list types, keys, presence, protobuf);
+//! - [`decode_json`], [`decode_yaml`], [`decode_value`]: strict decoding in one pass, with
+//!   [`StrictProblem`]s for unknown and repeated fields, and Go's words for wrong types;
+//! - [`sniff`]: what a document says it is;
+//! - [`decode_protobuf`], [`encode_protobuf`]: Kubernetes' protobuf;
+//! - [`encode`], [`encode_any`]: JSON bytes in the API's field order;
+//! - [`prune`]: drops unknown fields in place;
 //! - [`view`]: typed read-only views for logic.
 
+pub mod decode;
+pub mod encode;
+pub mod protobuf;
+mod prune;
 mod table;
 pub mod view;
 
+pub use decode::{
+    DecodeError, Decoded, Format, Sniffed, StrictProblem, decode_json, decode_value, decode_yaml, json_value,
+    sniff, strict_message, yaml_value,
+};
+pub use encode::{encode, encode_any, encode_into};
+pub use protobuf::{decode_protobuf, encode_protobuf};
+pub use prune::prune;
 pub use table::{FieldRef, Item, ListType, Scalar, Shape, Table, TypeRef, table};
