@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::expansion::expand;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     ConfigMap,
     Secret,

@@ -41,6 +41,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// `waiting` states that the status must show: container to (reason, message).
     pub waiting: BTreeMap<String, (String, String)>,
+    /// Containers that do not run and are meant to.
+    pub wanted: BTreeSet<String>,
     /// Look again after this long even if nothing happens.
     pub requeue: Option<Duration>,
     /// The old sandbox went away under a Pod that was running (event SandboxChanged).
@@ -79,6 +81,7 @@ pub fn plan(pod: &Value, observed: &Observed, memory: &Memory, now: Timestamp) -
             latest => {
                 if wants_start(spec, container, latest, memory) {
                     alive += 1;
+                    plan.wanted.insert(name.into());
                     start(&mut plan, pod, name, latest, memory, now);
                 }
             }
