@@ -1,6 +1,8 @@
 //! Prints how long decoding and encoding a Pod of about 5 KB takes. Run with `--release`; not a
 //! test, since times on a shared machine prove nothing.
 
+#![allow(clippy::disallowed_methods)] // A measuring program reads the clock.
+
 use std::hint::black_box;
 use std::time::Instant;
 

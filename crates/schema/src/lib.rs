@@ -6,6 +6,7 @@
 //! - [`sniff`]: what a document says it is;
 //! - [`decode_protobuf`], [`encode_protobuf`]: Kubernetes' protobuf;
 //! - [`encode`], [`encode_any`]: JSON bytes in the API's field order;
+//! - [`strategic_merge`]: strategic merge patch;
 //! - [`prune`]: drops unknown fields in place;
 //! - [`view`]: typed read-only views for logic.
 
@@ -13,6 +14,7 @@ pub mod decode;
 pub mod encode;
 pub mod protobuf;
 mod prune;
+pub mod strategic;
 mod table;
 pub mod view;
 
@@ -23,4 +25,5 @@ pub use decode::{
 pub use encode::{encode, encode_any, encode_into};
 pub use protobuf::{decode_protobuf, encode_protobuf};
 pub use prune::prune;
+pub use strategic::strategic_merge;
 pub use table::{FieldRef, Item, ListType, Scalar, Shape, Table, TypeRef, table};
