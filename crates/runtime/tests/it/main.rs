@@ -1,0 +1,10 @@
+//! Privileged tests: they run as root on a Linux host with /bin/busybox (static) and fail where
+//! that is missing. Each test has its own instance (cgroup, directory, supervisor) and checks in
+//! the end that nothing of it is left.
+
+mod basics;
+mod harness;
+mod isolation;
+mod lifecycle;
+mod oracle;
+mod streams;
