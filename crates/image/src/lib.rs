@@ -1,5 +1,18 @@
 //! Image references, registry pulls, content store, unpacking and garbage collection.
+//!
+//! A layer is unpacked once into a directory of its own, which containers use as a lower layer of
+//! their overlay; nothing is kept compressed. What an image is (config, layers, names) stands in
+//! one small file per image, written whole by rename.
 
+mod archive;
+mod config;
+mod error;
+mod layer;
 mod reference;
+mod store;
 
+pub use config::{ImageConfig, architecture, is_this_platform};
+pub use error::Error;
+pub use layer::{Digest, Hashing};
 pub use reference::Reference;
+pub use store::{Image, NewImage, Store};
