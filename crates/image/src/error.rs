@@ -19,6 +19,13 @@ pub enum Error {
 
 pub type Result<T> = std::result::Result<T, Error>;
 
+impl Error {
+    /// Whether the registry could not be reached at all.
+    pub fn is_unreachable(&self) -> bool {
+        false
+    }
+}
+
 /// Adds the path to an IO error.
 pub(crate) trait At<T> {
     fn at(self, path: impl Into<PathBuf>) -> Result<T>;

@@ -8,11 +8,13 @@ mod archive;
 mod config;
 mod error;
 mod layer;
+mod pull;
 mod reference;
 mod store;
 
 pub use config::{ImageConfig, architecture, is_this_platform};
 pub use error::Error;
 pub use layer::{Digest, Hashing};
+pub use pull::{Credentials, Progress, Registries, pull};
 pub use reference::Reference;
 pub use store::{Image, NewImage, Store};

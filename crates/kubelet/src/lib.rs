@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod container;
+pub mod embedded;
 pub mod facts;
 pub mod images;
 pub mod node;

@@ -4,7 +4,6 @@
 //! is made.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -179,13 +178,14 @@ pub enum PullError {
     Unreachable(String),
 }
 
-/// A process with its streams, for exec and attach. With a terminal, `output` carries both.
+pub type Reader = Box<dyn tokio::io::AsyncRead + Send + Unpin>;
+pub type Writer = Box<dyn tokio::io::AsyncWrite + Send + Unpin>;
+
+/// A process with its streams, for exec and attach. With a terminal, `stdout` carries all output.
 pub struct Process {
-    pub stdin: Option<OwnedFd>,
-    pub stdout: Option<OwnedFd>,
-    pub stderr: Option<OwnedFd>,
-    /// Set where there is a terminal: reads and writes go here.
-    pub terminal: Option<OwnedFd>,
+    pub stdin: Option<Writer>,
+    pub stdout: Option<Reader>,
+    pub stderr: Option<Reader>,
     /// Resizes the terminal to (rows, columns).
     pub resize: Box<dyn Fn(u16, u16) + Send + Sync>,
     /// The exit code; for attach: when the container ends.

@@ -40,23 +40,14 @@ impl PodNetwork {
         self.addresses().reserve(ip);
     }
 
-    /// Gives a fresh network namespace an address and a way out. Blocks; must not run on an async
-    /// worker thread (it visits the namespace). `unique` names the host's end: 8 hex digits.
-    pub fn attach(&self, netns: &OwnedFd, unique: &str) -> io::Result<Ipv4Addr> {
-        let ip = self
-            .addresses()
-            .take()
-            .ok_or_else(|| io::Error::other("no free address in this node's Pod range"))?;
-        match self.wire(netns, unique, ip) {
-            Ok(()) => Ok(ip),
-            Err(error) => {
-                self.addresses().release(ip);
-                Err(error)
-            }
-        }
+    /// A free address; [`PodNetwork::detach`] gives it back.
+    pub fn allocate(&self) -> io::Result<Ipv4Addr> {
+        self.addresses().take().ok_or_else(|| io::Error::other("no free address in this node's Pod range"))
     }
 
-    fn wire(&self, netns: &OwnedFd, unique: &str, ip: Ipv4Addr) -> io::Result<()> {
+    /// Gives a fresh network namespace its address and a way out. Blocks; must not run on an async
+    /// worker thread (it visits the namespace). `unique` names the host's end: 8 hex digits.
+    pub fn wire(&self, netns: &OwnedFd, unique: &str, ip: Ipv4Addr) -> io::Result<()> {
         let name = format!("{}{unique}", self.prefix);
         let [a, b, c, d] = ip.octets();
         let pod_mac = [0xee, 0x01, a, b, c, d];

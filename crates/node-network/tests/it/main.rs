@@ -44,7 +44,12 @@ fn pods_and_host_reach_each_other_and_nothing_is_left() {
     let (a, b) = (new_netns().expect("made"), new_netns().expect("made"));
     let (ip_a, ip_b) = inside(&host, || {
         Host::set_up(&config).expect("set up");
-        (network.attach(&a, "00000001").expect("attached"), network.attach(&b, "00000002").expect("attached"))
+        let attach = |netns: &OwnedFd, unique: &str| {
+            let ip = network.allocate().expect("free");
+            network.wire(netns, unique, ip).expect("wired");
+            ip
+        };
+        (attach(&a, "00000001"), attach(&b, "00000002"))
     });
     assert_eq!(meet(&a, ip_a, &b), ip_b, "Pods see each other's own address");
     assert_eq!(meet(&a, ip_a, &host), node_ip, "Pods see the node's address");

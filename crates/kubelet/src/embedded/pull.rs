@@ -1,0 +1,33 @@
+//! Images for the kubelet: descriptions and pulls.
+
+use image::Reference;
+
+use crate::runtime::{Credentials, Image, PullError};
+
+pub fn describe(image: &image::Image) -> Image {
+    let user = image.config.user.split(':').next().unwrap_or_default();
+    let uid = if user.is_empty() { Some(0) } else { user.parse().ok() };
+    Image {
+        id: image.id.clone(),
+        repo_tags: image.names.iter().cloned().collect(),
+        repo_digests: image.digests.iter().cloned().collect(),
+        size: image.size,
+        uid,
+        username: if uid.is_none() { user.to_string() } else { String::new() },
+    }
+}
+
+pub async fn pull(
+    images: &image::Store,
+    registries: &image::Registries,
+    name: &str,
+    credentials: Option<Credentials>,
+) -> Result<Image, PullError> {
+    let reference = Reference::parse(name).map_err(PullError::Failed)?;
+    let credentials = credentials.map(|c| image::Credentials { username: c.username, password: c.password });
+    match image::pull(images, registries, &reference, credentials.as_ref(), &image::Progress::default()).await {
+        Ok(image) => Ok(describe(&image)),
+        Err(error) if error.is_unreachable() => Err(PullError::Unreachable(error.to_string())),
+        Err(error) => Err(PullError::Failed(error.to_string())),
+    }
+}
