@@ -8,10 +8,13 @@
 //! - [`encode`], [`encode_any`]: JSON bytes in the API's field order;
 //! - [`strategic_merge`]: strategic merge patch;
 //! - [`prune`]: drops unknown fields in place;
+//! - [`openapi`]: the documents of `/openapi/v2` and `/openapi/v3`, with [`descriptions`];
 //! - [`view`]: typed read-only views for logic.
 
 pub mod decode;
+pub mod descriptions;
 pub mod encode;
+pub mod openapi;
 pub mod protobuf;
 mod prune;
 pub mod strategic;

@@ -4,7 +4,7 @@
 //! and a value for pointers. Fields of embedded messages are flattened, as in JSON.
 
 mod read;
-mod wire;
+pub(crate) mod wire;
 mod write;
 
 use crate::decode::DecodeError;
