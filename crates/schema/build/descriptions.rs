@@ -19,7 +19,7 @@ macro_rules! kinds {
 pub fn generate() -> Vec<u8> {
     let mut generator = SchemaSettings::draft07().into_generator();
     add_kinds(&mut generator);
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for (name, schema) in generator.definitions() {
         let Some(schema) = schema.as_object() else { continue };
         line(&mut lines, name, schema);
@@ -29,14 +29,15 @@ pub fn generate() -> Vec<u8> {
             }
         }
     }
+    lines.sort();
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(lines.as_bytes()).expect("writing to memory");
+    encoder.write_all(lines.concat().as_bytes()).expect("writing to memory");
     encoder.finish().expect("writing to memory")
 }
 
-fn line(lines: &mut String, key: &str, schema: &Map<String, Value>) {
+fn line(lines: &mut Vec<String>, key: &str, schema: &Map<String, Value>) {
     if let Some(text) = schema.get("description").and_then(Value::as_str) {
-        lines.push_str(&format!("{key}\t{}\n", text.replace('\n', "\u{1f}")));
+        lines.push(format!("{key}\t{}\n", text.replace('\n', "\u{1f}")));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Definitions (v2) or component schemas (v3) of everything the paths refer to.
 
 use super::OpenApiResource;
-use crate::descriptions;
+use crate::descriptions::Descriptions;
 use crate::table::{FieldRef, Item, ListType, Scalar, Shape, TypeRef, table};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -32,6 +32,7 @@ pub struct Schemas {
     done: Map<String, Value>,
     queue: Vec<TypeRef>,
     seen: BTreeSet<TypeRef>,
+    texts: Descriptions,
 }
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -40,7 +41,13 @@ const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 
 impl Schemas {
     pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, done: Map::new(), queue: Vec::new(), seen: BTreeSet::new() }
+        Self {
+            dialect,
+            done: Map::new(),
+            queue: Vec::new(),
+            seen: BTreeSet::new(),
+            texts: Descriptions::load(),
+        }
     }
 
     /// All schemas, with everything they refer to.
@@ -135,7 +142,7 @@ impl Schemas {
 
     fn definition(&mut self, ty: TypeRef) -> Value {
         let mut schema = Map::new();
-        describe(&mut schema, descriptions::of_type(ty));
+        describe(&mut schema, self.texts.of_type(ty));
         schema.insert("type".into(), "object".into());
         let mut properties = Map::new();
         for field in ty.fields() {
@@ -173,7 +180,7 @@ impl Schemas {
             }
         };
         let mut extra = extensions(field);
-        describe(&mut extra, descriptions::of_field(ty, field));
+        describe(&mut extra, self.texts.of_field(ty, field));
         if let (Dialect::V3, Some(default)) = (self.dialect, field.default_json()) {
             extra.insert("default".into(), serde_json::from_str(default).unwrap_or(Value::Null));
         }
@@ -246,7 +253,7 @@ impl Schemas {
     }
 }
 
-fn describe(schema: &mut Map<String, Value>, text: Option<&str>) {
+fn describe(schema: &mut Map<String, Value>, text: Option<String>) {
     if let Some(text) = text {
         schema.insert("description".into(), text.into());
     }
