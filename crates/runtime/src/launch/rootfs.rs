@@ -188,6 +188,8 @@ pub fn build(spec: &ContainerSpec, facts: &Facts, prepared: Prepared) -> Result<
         make_read_only(root, path).setup(format_args!("make {} read-only", path.display()))?;
     }
     mask(root, &spec.masked_paths)?;
+    // Later it may be too late to make it; why it cannot be entered is said when that is tried.
+    let _ = ensure(root, &spec.cwd, true);
     if spec.readonly_rootfs {
         set_attributes(root, ATTR_RDONLY, 0, false).setup("make root read-only")?;
     }
