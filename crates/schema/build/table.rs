@@ -66,9 +66,10 @@ pub fn generate(facts: &Facts) -> String {
         let atomic = definition.attributes.iter().any(|a| a == "map=atomic");
         let _ = writeln!(
             types,
-            "RawType{{name:{},first:{first},count:{},atomic:{atomic}}},",
+            "RawType{{name:{},first:{first},count:{},atomic:{atomic},always:{}}},",
             texts.add(name),
-            order.len()
+            order.len(),
+            always(definition)
         );
         kinds.extend(kind_names(definition).map(|k| (k, count)));
         first += order.len();
@@ -92,6 +93,17 @@ pub fn generate(facts: &Facts) -> String {
          static TEXTS: &str = {:?};\n",
         texts.all
     )
+}
+
+/// The fields that Go prints whatever their value, as bits by position: objects without pointer
+/// (`omitempty` does not omit those), and plain scalars without `omitempty`.
+fn always(definition: &Definition) -> u128 {
+    let plain = |kind: &str| matches!(kind, "string" | "int32" | "int64" | "bool");
+    let printed = |f: &Field| {
+        let object = f.kind.starts_with("io.k8s.") && !f.flags.contains('z');
+        !f.flags.contains('p') && (object || (plain(&f.kind) && !f.flags.contains('o')))
+    };
+    definition.fields.iter().enumerate().filter(|(_, f)| printed(f)).fold(0, |bits, (i, _)| bits | 1 << i)
 }
 
 /// `[kind, group, version]` of every name the definition is served under.

@@ -1,7 +1,8 @@
 //! Strict decoding of JSON, YAML and trees into objects of a known definition, in one pass.
 //!
-//! The result is what Go would keep: unknown fields are pruned, null and (for fields that are not
-//! printed when empty) zero values are dropped, quantities and times are in canonical form. What
+//! The result is what Go would keep and print: unknown fields are pruned; null and (for fields that
+//! are not printed when empty) zero values are dropped; fields that are always printed (`status`,
+//! `resources`, `restartCount`) get their zero if absent, lists and maps excepted; quantities and times are in canonical form. What
 //! was unknown or given twice is reported, so that the caller can warn or refuse. A value of the
 //! wrong type fails with the words of Go's decoder.
 //!

@@ -1,6 +1,7 @@
 //! The schema table: what is known about every field of every built-in kind. Static data made
 //! from `facts/` by the build script; handles are indexes, so they are free to copy.
 
+use serde_json::Value;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -19,6 +20,8 @@ struct RawType {
     first: u16,
     count: u8,
     atomic: bool,
+    /// Fields printed whatever their value, as bits by position.
+    always: u128,
 }
 
 struct RawField {
@@ -230,6 +233,25 @@ impl TypeRef {
             .map(move |i| (*i, FieldRef(first + u16::from(*i))))
     }
 
+    /// The fields Go prints whatever their value, of those not among `present` (bits by position),
+    /// with the zero it prints.
+    pub(crate) fn zeros(self, present: u128) -> impl Iterator<Item = (&'static str, Value)> {
+        let mut missing = self.raw().always & !present;
+        std::iter::from_fn(move || {
+            if missing == 0 {
+                return None;
+            }
+            let field = self.at(missing.trailing_zeros() as u8);
+            missing &= missing - 1;
+            Some((field.name(), field.zero()))
+        })
+    }
+
+    /// An object with nothing set, as Go prints it.
+    pub fn zero(self) -> Value {
+        Value::Object(self.zeros(0).map(|(name, zero)| (name.to_owned(), zero)).collect())
+    }
+
     pub(crate) fn at(self, position: u8) -> FieldRef {
         FieldRef(self.raw().first + u16::from(position))
     }
@@ -298,6 +320,16 @@ impl FieldRef {
                 Some(TypeRef(self.raw().target))
             }
             Item::Scalar(_) => None,
+        }
+    }
+
+    /// The zero of a single value.
+    fn zero(self) -> Value {
+        match self.item() {
+            Item::Object(target) => target.zero(),
+            Item::Scalar(Scalar::Int32 | Scalar::Int64) => 0.into(),
+            Item::Scalar(Scalar::Bool) => false.into(),
+            Item::Scalar(_) => "".into(),
         }
     }
 

@@ -37,7 +37,7 @@ impl Walked {
 pub fn decode<'de, D: Deserializer<'de>>(ty: TypeRef, deserializer: D) -> Result<Walked, D::Error> {
     let mut findings = Findings::default();
     let seed = Walk { findings: &mut findings, what: What::Object(ty), at: &Place::Root };
-    let object = seed.deserialize(deserializer)?.unwrap_or_else(|| Value::Object(Map::new()));
+    let object = seed.deserialize(deserializer)?.unwrap_or_else(|| ty.zero());
     Ok(Walked { object, findings })
 }
 
@@ -115,7 +115,8 @@ impl What {
     /// What Go would leave for null in a list or map.
     fn zero(self) -> Value {
         match self {
-            Self::Object(_) | Self::Map(_) => Value::Object(Map::new()),
+            Self::Object(ty) => ty.zero(),
+            Self::Map(_) => Value::Object(Map::new()),
             Self::List(_) | Self::ListInMap(_) => Value::Array(Vec::new()),
             Self::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double | Scalar::IntOrString, _) => 0.into(),
             Self::Scalar(Scalar::Bool, _) => false.into(),
@@ -249,7 +250,7 @@ impl Walk<'_, '_> {
     fn object<'de, A: MapAccess<'de>>(self, ty: TypeRef, mut access: A) -> Result<Value, A::Error> {
         let Walk { findings, at, .. } = self;
         let mut object = Map::new();
-        let mut seen = 0u128;
+        let (mut seen, mut present) = (0u128, 0u128);
         while let Some(key) = access.next_key_seed(NameSeed(ty))? {
             let position = match key {
                 Name::Known(position) => position,
@@ -272,9 +273,18 @@ impl Walk<'_, '_> {
                 at: &here,
             })?;
             match value.filter(|v| is_printed(field, v)) {
-                Some(value) => object.insert(field.name().to_owned(), value),
-                None => object.remove(field.name()),
-            };
+                Some(value) => {
+                    present |= 1 << position;
+                    object.insert(field.name().to_owned(), value);
+                }
+                None => {
+                    present &= !(1 << position);
+                    object.remove(field.name());
+                }
+            }
+        }
+        for (name, zero) in ty.zeros(present) {
+            object.insert(name.to_owned(), zero);
         }
         Ok(Value::Object(object))
     }

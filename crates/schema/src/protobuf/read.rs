@@ -13,6 +13,11 @@ pub fn object(ty: TypeRef, message: &[u8], depth: usize) -> Result<Value, Decode
     let mut map = Map::new();
     fill(ty, message, &[], &mut map, depth)?;
     map.retain(|name, value| ty.field(name).is_none_or(|field| is_printed(field, value)));
+    let present =
+        map.keys().filter_map(|name| ty.position(name)).fold(0, |bits, position| bits | 1 << position);
+    for (name, zero) in ty.zeros(present) {
+        map.insert(name.to_owned(), zero);
+    }
     Ok(Value::Object(map))
 }
 
@@ -125,7 +130,7 @@ fn entry(field: FieldRef, value: Wire<'_>, depth: usize) -> Result<(String, Valu
         }
     }
     let zero = || match field.item() {
-        Item::Object(_) => Value::Object(Map::new()),
+        Item::Object(target) => target.zero(),
         Item::Scalar(Scalar::String | Scalar::Bytes) => "".into(),
         Item::Scalar(Scalar::Quantity) => "0".into(),
         Item::Scalar(_) => Value::Null,
