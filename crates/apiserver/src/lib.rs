@@ -1,1 +1,161 @@
 //! The API server: HTTP, authentication, authorization, admission, registry and one file per verb.
+//!
+//! Every request, from a socket or from this process, becomes a [`client::Request`] and takes the same
+//! path: authentication fixes the user, then authorization, flow control, admission, the registry and
+//! the store. No component of a cluster lives here: the composition root brings them together.
+
+mod admission;
+mod authn;
+mod authz;
+mod bootstrap;
+mod codec;
+mod config;
+mod context;
+mod convert;
+mod decode;
+mod discovery;
+mod flow;
+mod handlers;
+mod health;
+mod http;
+pub mod limits;
+mod metadata;
+mod metrics;
+mod openapi;
+mod registry;
+mod resources;
+mod reviews;
+mod selectors;
+mod server;
+mod services;
+mod subresources;
+mod tls;
+
+pub use config::{Config, Range, StaticToken};
+pub use tls::{Identity, Pki};
+
+use client::{Transport, UserInfo};
+use env::Env;
+use server::{Local, Server};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Starts API servers.
+pub struct ApiServer;
+
+/// A running API server. Dropping it stops the listener; [`Handle::stop`] also waits for it.
+pub struct Handle {
+    server: Arc<Server>,
+    pki: Arc<Pki>,
+    address: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl ApiServer {
+    /// Opens the certificates, makes what every cluster starts with, and serves.
+    ///
+    /// # Errors
+    /// One sentence for the operator.
+    pub async fn start(config: Config, store: Arc<Store>, env: Env) -> Result<Handle, String> {
+        let pki = Pki::open(config.pki.as_deref(), &env)?;
+        resources::prefixes().for_each(|prefix| store.register(&prefix));
+        store.register("/registry/ranges/servicenodeports/");
+        let signer = authn::tokens::Signer::new(&pki.service_account_key()?)?;
+        let server = Arc::new(Server {
+            authn: authn::Authn::new(signer, &config.tokens),
+            authz: authz::Authorizer { rbac: authz::rbac::Rbac::new(&store) },
+            flow: flow::Flow::new(),
+            metrics: metrics::Metrics::default(),
+            store: store.clone(),
+            env: env.clone(),
+            config: config.clone(),
+        });
+        let (stop, stopping) = watch::channel(false);
+        let mut handle = Handle { server, pki, address: None, stop, tasks: Vec::new() };
+        handle.tasks.push(env.spawn(store.run_expiry()));
+        let listener = match config.listen {
+            Some(address) => Some(http::Listener::bind(address, &handle.pki, &config).await?),
+            None => None,
+        };
+        handle.address = listener.as_ref().map(http::Listener::address);
+        let port = handle.address.map_or(443, |address| address.port());
+        bootstrap::run(&handle.server, port)
+            .await
+            .map_err(|status| format!("the cluster's own objects could not be made: {status}"))?;
+        if let Some(listener) = listener {
+            let kubelet = handle.pki.kubelet_client()?;
+            let serving = listener.run(handle.server.clone(), kubelet, stopping);
+            handle.tasks.push(env.spawn(serving));
+        }
+        Ok(handle)
+    }
+}
+
+impl Handle {
+    /// The seam for a component in this process; its identity is fixed here.
+    pub fn transport_for(&self, user: UserInfo) -> Arc<dyn Transport> {
+        Arc::new(Local { server: self.server.clone(), user })
+    }
+
+    /// Where it listens, if it does.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The cluster's certificate authority (PEM).
+    pub fn ca_pem(&self) -> &str {
+        self.pki.ca_pem()
+    }
+
+    /// Issues certificates for components and administrators.
+    pub fn pki(&self) -> &Arc<Pki> {
+        &self.pki
+    }
+
+    /// A kubeconfig (YAML) for a user whose certificate it contains.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made, or nothing listens.
+    pub fn kubeconfig(&self, user: &str, groups: &[&str]) -> Result<String, String> {
+        use base64::Engine;
+        let address = self.address.ok_or("the API server does not listen")?;
+        let host = SocketAddr::new(self.server.config.advertise, address.port());
+        let identity = self.pki.issue_client(user, groups)?;
+        let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        Ok(format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: minke\n  cluster:\n    server: https://{host}\n    \
+             certificate-authority-data: {ca}\nusers:\n- name: {user}\n  user:\n    client-certificate-data: {cert}\n    \
+             client-key-data: {key}\ncontexts:\n- name: minke\n  context:\n    cluster: minke\n    user: {user}\n\
+             current-context: minke\n",
+            ca = encode(self.ca_pem()),
+            cert = encode(&identity.certificate),
+            key = encode(&identity.key),
+        ))
+    }
+
+    /// Stops listening, lets open requests finish for a moment, and ends the server's tasks.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let tasks = std::mem::take(&mut self.tasks);
+        // The first task is the expiry, which never ends by itself.
+        for (index, task) in tasks.into_iter().enumerate() {
+            if index == 0 {
+                task.abort();
+            }
+            let _ended_or_aborted = tokio::time::timeout(limits::SHUTDOWN_GRACE * 2, task).await;
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(expiry) = self.tasks.first() {
+            expiry.abort();
+        }
+    }
+}

@@ -239,6 +239,11 @@ impl Cache {
         Ok(shard.changed.subscribe())
     }
 
+    /// The wake-up of a prefix.
+    pub fn changes(&self, prefix: &str) -> watch::Receiver<u64> {
+        self.read().shard(prefix).changed.subscribe()
+    }
+
     /// Events below `prefix` after `revision`, at most one batch.
     pub fn since(&self, prefix: &str, revision: u64) -> Result<Read, Error> {
         let state = self.read();

@@ -135,6 +135,11 @@ impl Store {
         Watcher::new(self.cache.clone(), prefix, revision)
     }
 
+    /// The revision of the last change below a registered prefix, as it changes.
+    pub fn changes(&self, prefix: &str) -> tokio::sync::watch::Receiver<u64> {
+        self.cache.changes(prefix)
+    }
+
     /// Everything below any prefix, in key order; for inspection.
     pub fn dump(&self, prefix: &str) -> (u64, Vec<Arc<Entry>>) {
         self.cache.dump(prefix)

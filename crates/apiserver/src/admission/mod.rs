@@ -1,0 +1,64 @@
+//! Admission: what the cluster adds to or refuses in a write, after authorization and before
+//! validation, in upstream's order. One file per plugin.
+
+mod namespace;
+mod node_restriction;
+mod pods;
+mod service_account;
+
+use crate::context::{Call, Result};
+use crate::registry::Place;
+use crate::resources::Target;
+use crate::server::Server;
+use serde_json::Value;
+
+fn is(target: Target, group: &str, resource: &str) -> bool {
+    target.info.group == group && target.info.resource == resource
+}
+
+/// A new object.
+pub(crate) async fn admit_create(
+    server: &Server,
+    call: &mut Call,
+    target: Target,
+    namespace: &str,
+    object: &mut Value,
+) -> Result<()> {
+    namespace::check_create(server, target, namespace, object)?;
+    let pod = is(target, "", "pods");
+    if pod {
+        service_account::admit(server, target, namespace, object)?;
+    }
+    node_restriction::check_create(call, target, object)?;
+    if is(target, "", "nodes") {
+        pods::taint_new_node(object);
+    }
+    if pod {
+        pods::priority(server, target, object)?;
+        pods::runtime_class(server, target, object)?;
+        pods::default_tolerations(object);
+    }
+    Ok(())
+}
+
+/// A changed object.
+pub(crate) async fn admit_update(
+    server: &Server,
+    call: &mut Call,
+    place: &Place,
+    subresource: &str,
+    new: &mut Value,
+    old: &Value,
+) -> Result<()> {
+    node_restriction::check_update(server, call, place, subresource, new, old)?;
+    if is(place.target, "", "pods") && subresource.is_empty() {
+        pods::default_tolerations(new);
+    }
+    Ok(())
+}
+
+/// A deletion.
+pub(crate) async fn admit_delete(server: &Server, call: &Call, place: &Place) -> Result<()> {
+    namespace::check_delete(place)?;
+    node_restriction::check_delete(server, call, place)
+}

@@ -1,0 +1,88 @@
+//! PATCH: JSON, merge and strategic merge patches, applied to the newest object until the write wins.
+
+use super::create::{check_kind, name_mismatch};
+use super::list::refuse_options;
+use crate::context::{Answer, Call, Result};
+use crate::decode;
+use crate::registry::Place;
+use crate::resources::Target;
+use crate::server::Server;
+use apimachinery::patch::PatchError;
+use apimachinery::{FieldError, Path, Reason, Status, meta};
+use client::{Patch, Verb};
+use serde_json::Value;
+
+pub(crate) async fn patch(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+    let Verb::Patch(kind) = call.verb() else {
+        return Err(Box::new(Status::method_not_allowed()));
+    };
+    if kind == Patch::Apply {
+        // Server-side apply needs field ownership, which this server does not record yet.
+        return Err(Box::new(Status::unsupported_media_type(&[
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/strategic-merge-patch+json",
+        ])));
+    }
+    if call.options().force.is_some() {
+        let error = FieldError::forbidden(&Path::new("force"), "may not be specified for non-apply patch");
+        refuse_options("PatchOptions", &[error])?;
+    }
+    let patch = call.take_body()?;
+    let subresource = call.request.subresource.clone();
+    let place = Place::new(target, &call.request.namespace, &call.request.name);
+    let updated = server
+        .modify(call, &place, &subresource, async |_, call, old| {
+            let mut new = apply(target, kind, old, &patch)?;
+            let validation = call.options().field_validation.clone();
+            for warning in decode::check(target.info, &mut new, &validation)? {
+                call.warn(warning);
+            }
+            check_kind(target, &new)?;
+            if meta::name(&new) != place.name {
+                return Err(name_mismatch(meta::name(&new), &place.name));
+            }
+            if meta::resource_version_str(&new) == meta::resource_version_str(old)
+                && !names_revision(kind, &patch)
+            {
+                meta::set_resource_version(&mut new, None);
+            }
+            Ok(new)
+        })
+        .await?;
+    Ok(Answer::ok(updated.body(target)))
+}
+
+/// Whether the patch itself pins the resourceVersion; then a conflict is the client's to solve.
+fn names_revision(kind: Patch, patch: &Value) -> bool {
+    match kind {
+        Patch::Json => patch.as_array().is_some_and(|operations| {
+            operations.iter().any(|operation| operation["path"] == "/metadata/resourceVersion")
+        }),
+        _ => patch.pointer("/metadata/resourceVersion").is_some_and(|value| !value.is_null()),
+    }
+}
+
+fn apply(target: Target, kind: Patch, old: &Value, patch: &Value) -> Result<Value> {
+    match kind {
+        Patch::Json => {
+            let body = patch.to_string();
+            apimachinery::patch::json_patch(old, body.as_bytes()).map_err(|error| {
+                Box::new(match error {
+                    PatchError::Malformed(text) => Status::bad_request(text),
+                    PatchError::TooManyOperations(_) => {
+                        Status::new(Reason::RequestEntityTooLarge, error.to_string())
+                    }
+                    PatchError::Unprocessable(_) => Status::unprocessable(),
+                })
+            })
+        }
+        Patch::Merge => {
+            let mut new = old.clone();
+            apimachinery::patch::merge_patch(&mut new, patch);
+            Ok(new)
+        }
+        Patch::Strategic => decode::strategic_merge(target.info, old, patch),
+        Patch::Apply => Err(Box::new(Status::unsupported_patch_type())),
+    }
+}

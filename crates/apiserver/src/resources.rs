@@ -1,0 +1,98 @@
+//! What a request is about: the REST facts of the resource, its strategy, and how its served version
+//! relates to the stored one.
+
+use crate::convert;
+use api::{ResourceInfo, Strategy};
+use apimachinery::gvk::{GroupKind, GroupResource, GroupVersionResource};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::sync::Arc;
+use store::Entry;
+
+/// A served resource. Copied freely.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub info: &'static ResourceInfo,
+    /// The version whose bytes are stored.
+    pub stored: &'static ResourceInfo,
+    pub strategy: &'static dyn Strategy,
+}
+
+impl Target {
+    /// A resource by name; `None` if it does not exist or is not served.
+    pub fn find(gvr: &GroupVersionResource) -> Option<Target> {
+        let info = api::find(&gvr.group, &gvr.version, &gvr.resource).filter(|info| info.served_by_default)?;
+        Some(Target::of(info))
+    }
+
+    pub fn of(info: &'static ResourceInfo) -> Target {
+        let (group, version) = convert::stored_version(info);
+        let stored = api::find(group, version, info.resource).unwrap_or(info);
+        Target { info, stored, strategy: api::strategy(info.group, info.resource) }
+    }
+
+    /// A core resource; panics only for a name that is not in the table.
+    pub fn core(resource: &str) -> Target {
+        Target::of(api::find("", "v1", resource).expect("a core resource of the table"))
+    }
+
+    pub fn group_resource(&self) -> GroupResource {
+        self.info.group_resource()
+    }
+
+    pub fn group_kind(&self) -> GroupKind {
+        self.info.group_kind()
+    }
+
+    pub fn key(&self, namespace: &str, name: &str) -> String {
+        self.info.storage_key(namespace, name)
+    }
+
+    /// The prefix of a collection, ending in `/`.
+    pub fn prefix(&self, namespace: &str) -> String {
+        self.info.storage_key(namespace, "")
+    }
+
+    /// Whether stored bytes can be answered as they are.
+    pub fn is_stored_version(&self) -> bool {
+        std::ptr::eq(self.info, self.stored)
+    }
+
+    /// The object in the served version.
+    pub fn tree(&self, entry: &Entry) -> Arc<Value> {
+        let tree = crate::codec::tree(entry);
+        if self.is_stored_version() {
+            return tree.clone();
+        }
+        let mut object = (**tree).clone();
+        convert::convert(&mut object, self.stored, self.info);
+        Arc::new(object)
+    }
+
+    /// Appends the object's JSON in the served version, with `revision` as its resourceVersion.
+    pub fn write_json(&self, entry: &Entry, revision: u64, out: &mut Vec<u8>) {
+        if self.is_stored_version() {
+            crate::codec::splice(&entry.value, revision, out);
+            return;
+        }
+        let mut object = (*self.tree(entry)).clone();
+        apimachinery::meta::set_resource_version(&mut object, Some(revision));
+        out.extend_from_slice(&crate::codec::to_json(&object));
+    }
+
+    /// The object in the stored version.
+    pub fn to_stored<'a>(&self, object: &'a Value) -> Cow<'a, Value> {
+        if self.is_stored_version() {
+            return Cow::Borrowed(object);
+        }
+        let mut object = object.clone();
+        convert::convert(&mut object, self.info, self.stored);
+        Cow::Owned(object)
+    }
+}
+
+/// Every stored prefix of the served resources.
+pub(crate) fn prefixes() -> impl Iterator<Item = String> {
+    let stored = api::resources().iter().filter(|info| info.storage_prefix.is_some());
+    stored.map(|info| info.storage_key("", ""))
+}

@@ -1,0 +1,104 @@
+//! Scale: the replica count of a workload as autoscaling/v1 Scale.
+
+use crate::context::{Answer, Body, Call, Result};
+use crate::handlers::create::name_mismatch;
+use crate::registry::{Place, refuse};
+use crate::resources::Target;
+use crate::server::Server;
+use apimachinery::labels::Selector;
+use apimachinery::{FieldError, Path, Status, meta};
+use client::{Patch, Verb};
+use serde_json::{Value, json};
+
+pub(super) async fn serve(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+    let place = Place::new(target, &call.request.namespace, &call.request.name);
+    match call.verb() {
+        Verb::Get => {
+            let entry = server.current(&place).await?;
+            Ok(Answer::ok(Body::object(scale_of(target, &target.tree(&entry)))))
+        }
+        Verb::Update => {
+            let scale = call.take_body()?;
+            write(server, call, &place, move |_| Ok(scale.clone())).await
+        }
+        Verb::Patch(kind) => {
+            let patch = call.take_body()?;
+            write(server, call, &place, move |old| patched(kind, old, &patch)).await
+        }
+        _ => Err(Box::new(Status::method_not_allowed())),
+    }
+}
+
+fn patched(kind: Patch, old: &Value, patch: &Value) -> Result<Value> {
+    let mut new = old.clone();
+    match kind {
+        Patch::Json => {
+            let body = patch.to_string();
+            new = apimachinery::patch::json_patch(old, body.as_bytes()).map_err(|_| Box::new(Status::unprocessable()))?;
+        }
+        // A Scale has no lists, so both merges are the same.
+        Patch::Merge | Patch::Strategic => apimachinery::patch::merge_patch(&mut new, patch),
+        Patch::Apply => return Err(Box::new(Status::unsupported_patch_type())),
+    }
+    if patch.pointer("/metadata/resourceVersion").is_none() && kind != Patch::Json {
+        meta::set_resource_version(&mut new, None);
+    }
+    Ok(new)
+}
+
+async fn write(server: &Server, call: &mut Call, place: &Place, scale: impl Fn(&Value) -> Result<Value>) -> Result<Answer> {
+    let target = place.target;
+    let updated = server
+        .modify(call, place, "scale", async |_, _, old| {
+            let asked = scale(&scale_of(target, old))?;
+            check(place, &asked)?;
+            let mut new = (**old).clone();
+            new["spec"]["replicas"] = asked.pointer("/spec/replicas").cloned().unwrap_or_else(|| json!(0));
+            let pinned = meta::resource_version(&asked);
+            meta::set_resource_version(&mut new, pinned);
+            Ok(new)
+        })
+        .await?;
+    let object = updated.body(target).tree();
+    Ok(Answer::ok(Body::object(scale_of(target, &object))))
+}
+
+fn check(place: &Place, scale: &Value) -> Result<()> {
+    if meta::name(scale) != place.name && !meta::name(scale).is_empty() {
+        return Err(name_mismatch(meta::name(scale), &place.name));
+    }
+    let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
+    if replicas < 0 {
+        let path = Path::new("spec").child("replicas");
+        let error = FieldError::invalid(&path, replicas, "must be greater than or equal to 0");
+        let kind = apimachinery::GroupKind::new("autoscaling", "Scale");
+        return Err(Box::new(Status::invalid(&kind, &place.name, &[error])));
+    }
+    refuse(place.target, &place.name, &[])
+}
+
+fn scale_of(target: Target, object: &Value) -> Value {
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let selector = &object["spec"]["selector"];
+    // A ReplicationController's selector is a plain map.
+    let selector = if target.info.resource == "replicationcontrollers" {
+        selector.as_object().map(Selector::from_map).unwrap_or_default()
+    } else {
+        Selector::from_label_selector(Some(selector)).unwrap_or_default()
+    };
+    let mut scale = json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1",
+        "metadata": {},
+        "spec": {"replicas": number("/spec/replicas")},
+        "status": {"replicas": number("/status/replicas"), "selector": selector.to_string()},
+    });
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = object["metadata"].get(field) {
+            scale["metadata"][field] = value.clone();
+        }
+    }
+    if number("/spec/replicas") == 0 {
+        scale["spec"] = json!({});
+    }
+    scale
+}
