@@ -1,37 +1,114 @@
-//! From what a client sent to an object the registry takes. Temporary generic form.
+//! From what a client sent to an object the registry takes: decoding by the schema, strict or lenient,
+//! and what patches make of an object. The words of failures are upstream's.
 
 use crate::context::Result;
 use api::ResourceInfo;
-use apimachinery::Status;
-use apimachinery::gvk::GroupVersionKind;
+use apimachinery::gvk::{GroupVersionKind, parse_api_version};
+use apimachinery::patch::PatchError;
+use apimachinery::{FieldError, GroupKind, Path, Reason, Status, go, meta};
+use schema::{DecodeError, Format, StrictProblem, TypeRef};
 use serde_json::Value;
 
-/// The formats of bodies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Json,
-    Yaml,
-    Protobuf,
+/// Bytes of a body that error messages quote.
+const SUMMARY: usize = 30;
+
+fn bad(text: String) -> Box<Status> {
+    Box::new(Status::bad_request(text))
 }
 
-/// Checks an object that a patch made: unknown fields are dropped and reported.
-pub(crate) fn check(_info: &ResourceInfo, _object: &mut Value, _validation: &str) -> Result<Vec<String>> {
-    Ok(Vec::new())
+fn type_of(gvk: &GroupVersionKind) -> Option<TypeRef> {
+    schema::table().kind(&gvk.group, &gvk.version, &gvk.kind)
 }
 
-pub(crate) fn strategic_merge(_info: &ResourceInfo, old: &Value, patch: &Value) -> Result<Value> {
-    let mut new = old.clone();
-    apimachinery::patch::merge_patch(&mut new, patch);
-    Ok(new)
+/// Warnings, or nothing, or a refusal, by the `fieldValidation` of the request.
+fn judge(problems: &[StrictProblem], validation: &str, refuse: impl FnOnce(String) -> Box<Status>) -> Result<Vec<String>> {
+    match validation {
+        "Ignore" => Ok(Vec::new()),
+        "Strict" if !problems.is_empty() => Err(refuse(schema::strict_message(problems))),
+        "Strict" => Ok(Vec::new()),
+        _ => Ok(problems.iter().map(ToString::to_string).collect()),
+    }
 }
 
-/// Reads a body that should be of this kind. Gives the object and the warnings.
-pub(crate) fn body(_kind: &GroupVersionKind, format: Format, bytes: &[u8], _validation: &str) -> Result<(Value, Vec<String>)> {
-    let bad = |text: String| Box::new(Status::bad_request(text));
-    let value: Value = match format {
-        Format::Json => serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))?,
-        Format::Yaml => serde_yaml_ng::from_slice(bytes).map_err(|e| bad(e.to_string()))?,
-        Format::Protobuf => return Err(bad("protobuf".into())),
+/// Reads a body that should be of this kind. Gives the object and the warnings. An object of another
+/// kind is decoded as what it is; the caller tells the difference.
+pub(crate) fn body(expected: &GroupVersionKind, format: Format, bytes: &[u8], validation: &str) -> Result<(Value, Vec<String>)> {
+    let unrecognized = |error: &DecodeError| {
+        bad(format!(
+            "the object provided is unrecognized (must be of type {}): {error} ({})",
+            expected.kind,
+            summary(bytes)
+        ))
     };
-    Ok((value, Vec::new()))
+    let sniffed = schema::sniff(format, bytes).map_err(|error| unrecognized(&error))?;
+    let mut gvk = expected.clone();
+    if !sniffed.api_version.is_empty() {
+        let (group, version) = parse_api_version(&sniffed.api_version)
+            .ok_or_else(|| bad(format!("unexpected GroupVersion string: {}", sniffed.api_version)))?;
+        (gvk.group, gvk.version) = (group.to_owned(), version.to_owned());
+    }
+    if !sniffed.kind.is_empty() {
+        gvk.kind = sniffed.kind;
+    }
+    let unhandled = |error: String| {
+        bad(format!("{} in version {} cannot be handled as a {}: {error}", gvk.kind, go::quote(&gvk.version), expected.kind))
+    };
+    let Some(ty) = type_of(&gvk) else {
+        let (kind, version) = (go::quote(&gvk.kind), go::quote(&gvk.api_version()));
+        return Err(unhandled(format!("no kind {kind} is registered for version {version}")));
+    };
+    let decoded = match format {
+        Format::Json => schema::decode_json(ty, bytes),
+        Format::Yaml => schema::decode_yaml(ty, bytes),
+        Format::Protobuf => schema::decode_protobuf(bytes)
+            .map(|(_, object)| schema::decode::Decoded { object, problems: Vec::new() }),
+    };
+    let mut decoded = decoded.map_err(|error| unhandled(error.to_string()))?;
+    let warnings = judge(&decoded.problems, validation, unhandled)?;
+    meta::set_gvk(&mut decoded.object, &gvk);
+    Ok((decoded.object, warnings))
+}
+
+/// The start of a body for an error message: text if it looks like JSON, hex otherwise.
+fn summary(bytes: &[u8]) -> String {
+    let text = bytes.first() == Some(&b'{');
+    let start = &bytes[..bytes.len().min(SUMMARY)];
+    let shown = if text {
+        String::from_utf8_lossy(start).into_owned()
+    } else {
+        start.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    if bytes.len() > SUMMARY { format!("{shown} ...") } else { shown }
+}
+
+/// Checks an object that a patch made, or that comes from this process: wrong types are refused,
+/// unknown fields are dropped and reported.
+pub(crate) fn check(gvk: &GroupVersionKind, object: &mut Value, validation: &str) -> Result<Vec<String>> {
+    let Some(ty) = type_of(gvk) else { return Ok(Vec::new()) };
+    let taken = std::mem::take(object);
+    let shown = if validation == "Strict" { taken.to_string() } else { String::new() };
+    let invalid = |shown: &str, text: String| {
+        let error = FieldError::invalid(&Path::new("patch"), shown, text);
+        Box::new(Status::invalid(&GroupKind::default(), "", &[error]))
+    };
+    let decoded = schema::decode_value(ty, taken).map_err(|error| invalid("", error.to_string()))?;
+    *object = decoded.object;
+    judge(&decoded.problems, validation, |text| invalid(&shown, text))
+}
+
+/// Applies a strategic merge patch.
+pub(crate) fn strategic_merge(info: &ResourceInfo, old: &Value, patch: &Value) -> Result<Value> {
+    let Some(ty) = type_of(&info.gvk()) else {
+        return Err(Box::new(Status::unsupported_patch_type()));
+    };
+    schema::strategic_merge(ty, old.clone(), patch).map_err(patch_status)
+}
+
+/// What a client sees of a patch that cannot be applied.
+pub(crate) fn patch_status(error: PatchError) -> Box<Status> {
+    Box::new(match error {
+        PatchError::Malformed(text) => Status::bad_request(text),
+        PatchError::TooManyOperations(_) => Status::new(Reason::RequestEntityTooLarge, error.to_string()),
+        PatchError::Unprocessable(_) => Status::unprocessable(),
+    })
 }

@@ -94,12 +94,12 @@ impl Server {
         call: &mut Call,
         place: &Place,
         subresource: &str,
-        mut change: impl AsyncFnMut(&Server, &mut Call, &Arc<Value>) -> Result<Value>,
+        mut change: impl FnMut(&mut Call, &Arc<Value>) -> Result<Value> + Send,
     ) -> Result<Updated> {
         for _ in 0..limits::MAX_CONFLICT_TRIES {
             let entry = self.current(place).await?;
             let old = place.target.tree(&entry);
-            let asked = change(self, call, &old).await?;
+            let asked = change(call, &old)?;
             let pinned = meta::resource_version_str(&asked).to_owned();
             if !pinned.is_empty() && pinned != entry.mod_revision.to_string() {
                 return Err(Box::new(Status::modified(&place.target.group_resource(), &place.name)));

@@ -149,12 +149,7 @@ impl Transport for Local {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
         Box::pin(async move {
             let mut call = self.server.call(self.user.clone(), request);
-            if let Some(body) = call.request.body.as_mut()
-                && matches!(call.request.verb, Verb::Create | Verb::Update)
-                && call.request.subresource.is_empty()
-            {
-                fill_gvk(&call.request.resource, body);
-            }
+            settle_body(&mut call)?;
             let reply = self.server.serve(&mut call).await?;
             let warnings = std::mem::take(&mut call.warnings);
             match reply {
@@ -188,7 +183,7 @@ impl Transport for Local {
             match self.server.serve(&mut call).await? {
                 Reply::Watch(watch) => {
                     let target = watch.target;
-                    let stream = futures_util::stream::unfold(watch, async move |mut watch| {
+                    let stream = futures_util::stream::unfold(watch, move |mut watch| async move {
                         let item = watch.next().await?;
                         Some((item.typed(target), watch))
                     });
@@ -200,11 +195,32 @@ impl Transport for Local {
     }
 }
 
-/// Callers in this process need not repeat what the request already says.
-fn fill_gvk(resource: &apimachinery::GroupVersionResource, body: &mut serde_json::Value) {
-    if let Some(info) = api::find(&resource.group, &resource.version, &resource.resource)
-        && meta::kind(body).is_empty()
-    {
-        meta::set_gvk(body, &info.gvk());
+/// Bodies from this process are checked against the schema like those that come as bytes; callers need
+/// not repeat the kind that the request already names.
+fn settle_body(call: &mut Call) -> Result<()> {
+    if !matches!(call.verb(), Verb::Create | Verb::Update) {
+        return Ok(());
     }
+    let Some(kind) = body_kind(&call.request) else { return Ok(()) };
+    let validation = call.request.options.field_validation.clone();
+    let Some(body) = call.request.body.as_mut() else { return Ok(()) };
+    if meta::kind(body).is_empty() {
+        meta::set_gvk(body, &kind);
+    }
+    if meta::gvk(body).as_ref() == Some(&kind) {
+        for warning in crate::decode::check(&kind, body, &validation)? {
+            call.warn(warning);
+        }
+    }
+    Ok(())
+}
+
+/// The kind that the body of a request should have.
+pub(crate) fn body_kind(request: &Request) -> Option<apimachinery::GroupVersionKind> {
+    let gvr = &request.resource;
+    let info = api::find(&gvr.group, &gvr.version, &gvr.resource)?;
+    if request.subresource.is_empty() {
+        return Some(info.gvk());
+    }
+    info.subresource(&request.subresource).map(|subresource| subresource.kind.clone())
 }

@@ -50,7 +50,7 @@ pub(crate) fn apply(server: &Server, headers: &HeaderMap, caller: UserInfo) -> R
             check(server, &caller, authentication, "userextras", field, "", text)?;
         }
     }
-    let mut user = UserInfo { name, uid: uid.unwrap_or_default(), groups, extra: extra.into_iter().collect() };
+    let mut user = UserInfo { name: name.clone(), uid: uid.unwrap_or_default(), groups, extra: extra.into_iter().collect() };
     if let Some((namespace, _)) = account
         && user.groups.is_empty()
     {

@@ -65,6 +65,7 @@ fn validate(call: &mut Call, target: Target, object: &Value) -> Result<()> {
 /// The body must be of the kind that the path names.
 pub(crate) fn check_kind(target: Target, object: &Value) -> Result<()> {
     let (wanted, found) = (target.info.gvk(), meta::gvk(object));
+    let version = meta::api_version(object).rsplit('/').next().unwrap_or_default();
     match found {
         Some(found) if found == wanted => Ok(()),
         Some(found) if found.kind == wanted.kind => Err(Box::new(Status::bad_request(format!(
@@ -75,9 +76,9 @@ pub(crate) fn check_kind(target: Target, object: &Value) -> Result<()> {
         _ => Err(Box::new(Status::bad_request(format!(
             "{} in version {} cannot be handled as a {}: converting ({}.{}) to ({}.{}): unknown conversion",
             meta::kind(object),
-            apimachinery::go::quote(target.info.version),
+            apimachinery::go::quote(version),
             target.info.kind,
-            target.info.version,
+            version,
             meta::kind(object),
             if target.info.group.is_empty() { "core" } else { target.info.group.split('.').next().unwrap_or("") },
             target.info.kind

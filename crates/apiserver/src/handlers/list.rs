@@ -49,7 +49,8 @@ fn collect(
     selectors: &Selectors,
 ) -> Listed {
     let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
-    let mut rest = snapshot.starting_at(&format!("{prefix}{start}")).peekable();
+    let start = format!("{prefix}{start}");
+    let mut rest = snapshot.starting_at(&start).peekable();
     let mut listed = Listed {
         target,
         entries: Vec::new(),

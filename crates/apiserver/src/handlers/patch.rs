@@ -7,8 +7,7 @@ use crate::decode;
 use crate::registry::Place;
 use crate::resources::Target;
 use crate::server::Server;
-use apimachinery::patch::PatchError;
-use apimachinery::{FieldError, Path, Reason, Status, meta};
+use apimachinery::{FieldError, Path, Status, meta};
 use client::{Patch, Verb};
 use serde_json::Value;
 
@@ -32,13 +31,13 @@ pub(crate) async fn patch(server: &Server, call: &mut Call, target: Target) -> R
     let subresource = call.request.subresource.clone();
     let place = Place::new(target, &call.request.namespace, &call.request.name);
     let updated = server
-        .modify(call, &place, &subresource, async |_, call, old| {
+        .modify(call, &place, &subresource, |call, old| {
             let mut new = apply(target, kind, old, &patch)?;
             let validation = call.options().field_validation.clone();
-            for warning in decode::check(target.info, &mut new, &validation)? {
+            check_kind(target, &new)?;
+            for warning in decode::check(&target.info.gvk(), &mut new, &validation)? {
                 call.warn(warning);
             }
-            check_kind(target, &new)?;
             if meta::name(&new) != place.name {
                 return Err(name_mismatch(meta::name(&new), &place.name));
             }
@@ -67,15 +66,7 @@ fn apply(target: Target, kind: Patch, old: &Value, patch: &Value) -> Result<Valu
     match kind {
         Patch::Json => {
             let body = patch.to_string();
-            apimachinery::patch::json_patch(old, body.as_bytes()).map_err(|error| {
-                Box::new(match error {
-                    PatchError::Malformed(text) => Status::bad_request(text),
-                    PatchError::TooManyOperations(_) => {
-                        Status::new(Reason::RequestEntityTooLarge, error.to_string())
-                    }
-                    PatchError::Unprocessable(_) => Status::unprocessable(),
-                })
-            })
+            apimachinery::patch::json_patch(old, body.as_bytes()).map_err(decode::patch_status)
         }
         Patch::Merge => {
             let mut new = old.clone();

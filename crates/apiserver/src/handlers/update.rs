@@ -23,8 +23,7 @@ pub(crate) async fn update(server: &Server, call: &mut Call, target: Target) -> 
     let place = Place::new(target, &call.request.namespace, &name);
     check_preconditions(&place, &object, target)?;
     let changed = server
-        .modify(call, &place, &subresource, async |server, _, old| {
-            let _unused_by_plain_updates = server;
+        .modify(call, &place, &subresource, |_, old| {
             same_uid(&place, &object, old)?;
             Ok(object.clone())
         })

@@ -46,10 +46,10 @@ fn patched(kind: Patch, old: &Value, patch: &Value) -> Result<Value> {
     Ok(new)
 }
 
-async fn write(server: &Server, call: &mut Call, place: &Place, scale: impl Fn(&Value) -> Result<Value>) -> Result<Answer> {
+async fn write(server: &Server, call: &mut Call, place: &Place, scale: impl Fn(&Value) -> Result<Value> + Send + Sync) -> Result<Answer> {
     let target = place.target;
     let updated = server
-        .modify(call, place, "scale", async |_, _, old| {
+        .modify(call, place, "scale", |_, old| {
             let asked = scale(&scale_of(target, old))?;
             check(place, &asked)?;
             let mut new = (**old).clone();

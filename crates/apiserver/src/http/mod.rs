@@ -1,0 +1,118 @@
+//! HTTP: connections, and everything that is about bytes rather than objects.
+
+mod connect;
+mod gzip;
+pub(crate) mod negotiate;
+mod pretty;
+pub(crate) mod query;
+pub(crate) mod respond;
+mod route;
+pub(crate) mod service;
+mod table;
+mod websocket;
+
+use crate::config::Config;
+use crate::server::Server;
+use crate::tls::Pki;
+use crate::{authn, limits};
+use client::UserInfo;
+use connect::Kubelets;
+use futures_util::future::BoxFuture;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use service::Connection;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+pub(crate) use negotiate::{Encoding, Form, Shape};
+
+/// A bound socket that does not answer yet: its port is known before the first request is served.
+pub(crate) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    tls: TlsAcceptor,
+}
+
+impl Listener {
+    pub async fn bind(address: SocketAddr, pki: &Pki, config: &Config) -> Result<Listener, String> {
+        let socket = TcpListener::bind(address).await;
+        let socket = socket.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        let address = socket.local_addr().map_err(|error| error.to_string())?;
+        let tls = TlsAcceptor::from(Arc::new(pki.server_config(config)?));
+        Ok(Listener { socket, address, tls })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until told to stop.
+    pub async fn run(self, server: Arc<Server>, kubelet: rustls::ClientConfig, mut stopping: watch::Receiver<bool>) {
+        let shared = Arc::new(service::Shared { server, kubelets: Kubelets::new(kubelet) });
+        let room = Arc::new(Semaphore::new(limits::MAX_CONNECTIONS));
+        loop {
+            let Ok(permit) = room.clone().acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stop| *stop) => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            let Ok((stream, peer)) = accepted else {
+                // Out of file descriptors, most likely: the next connection may find some.
+                shared.server.env.sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            };
+            let (tls, shared, stopping) = (self.tls.clone(), shared.clone(), stopping.clone());
+            let env = shared.server.env.clone();
+            env.spawn(async move {
+                connection(tls, stream, peer, shared, stopping).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+type Served = Result<http::Response<respond::ResponseBody>, std::convert::Infallible>;
+
+fn boxed(answer: impl Future<Output = Served> + Send + 'static) -> BoxFuture<'static, Served> {
+    Box::pin(answer)
+}
+
+/// One connection from its handshake to its end. Errors are the peer's business.
+async fn connection(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<service::Shared>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let _best_effort = stream.set_nodelay(true);
+    let Ok(Ok(stream)) = tokio::time::timeout(limits::TLS_HANDSHAKE, tls.accept(stream)).await else { return };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let user: Option<UserInfo> = certificate.and_then(|certificate| authn::x509::user(certificate));
+    let connection = Arc::new(Connection { shared, user, peer });
+    let service = service_fn(move |request| {
+        let connection = connection.clone();
+        boxed(async move { Ok(service::handle(connection, request).await) })
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).keep_alive(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::MAX_STREAMS)
+        .adaptive_window(true)
+        .keep_alive_interval(std::time::Duration::from_secs(30));
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        biased;
+        _ = serving.as_mut() => return,
+        _ = stopping.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
+    }
+    let _ended_or_cut_off = tokio::time::timeout(limits::SHUTDOWN_GRACE, serving).await;
+}
