@@ -72,6 +72,14 @@ pub(crate) fn tidy(object: &mut Value) {
     }
 }
 
+/// The name rule of a kind. RBAC objects are only ever path segments (`system:node`).
+fn name_problems(target: Target, name: &str) -> Vec<String> {
+    match target.info.group {
+        "rbac.authorization.k8s.io" => validation::path_segment_name(name),
+        _ => target.strategy.validate_name(name),
+    }
+}
+
 /// Errors in the metadata of a new object.
 pub(crate) fn validate(target: Target, object: &Value) -> Vec<FieldError> {
     let at = Path::new("metadata");
@@ -80,13 +88,13 @@ pub(crate) fn validate(target: Target, object: &Value) -> Vec<FieldError> {
     if !generate.is_empty() {
         // The suffix completes a prefix that ends in a dash.
         let whole = format!("{}a", generate.strip_suffix('-').unwrap_or(generate));
-        let problems = target.strategy.validate_name(&whole);
+        let problems = name_problems(target, &whole);
         errors.extend(problems.into_iter().map(|p| FieldError::invalid(&at.child("generateName"), generate, p)));
     }
     if name.is_empty() {
         errors.push(FieldError::required(&at.child("name"), "name or generateName is required"));
     } else {
-        let problems = target.strategy.validate_name(name);
+        let problems = name_problems(target, name);
         errors.extend(problems.into_iter().map(|p| FieldError::invalid(&at.child("name"), name, p)));
     }
     let namespace = meta::namespace(object);
