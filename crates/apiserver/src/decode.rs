@@ -69,6 +69,18 @@ pub(crate) fn body(expected: &GroupVersionKind, format: Format, bytes: &[u8], va
     Ok((decoded.object, warnings))
 }
 
+/// Reads DeleteOptions, which come under any group and version.
+pub(crate) fn delete_options(format: Format, bytes: &[u8]) -> Result<Value> {
+    let decoded = match (format, schema::table().definition("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")) {
+        (_, None) => return Err(Box::new(Status::internal("the schema table lacks DeleteOptions"))),
+        (Format::Json, Some(ty)) => schema::decode_json(ty, bytes).map(|decoded| decoded.object),
+        (Format::Yaml, Some(ty)) => schema::decode_yaml(ty, bytes).map(|decoded| decoded.object),
+        (Format::Protobuf, Some(ty)) => schema::protobuf::Envelope::read(bytes)
+            .and_then(|envelope| schema::protobuf::decode_message(ty, envelope.raw)),
+    };
+    decoded.map_err(|error| bad(format!("the DeleteOptions could not be read: {error} ({})", summary(bytes))))
+}
+
 /// The start of a body for an error message: text if it looks like JSON, hex otherwise.
 fn summary(bytes: &[u8]) -> String {
     let text = bytes.first() == Some(&b'{');

@@ -11,7 +11,7 @@ use crate::context::{Call, Result};
 use crate::resources::Target;
 use crate::server::{Reply, Server, body_kind};
 use crate::{authn, decode, discovery, health, limits, openapi};
-use apimachinery::{GroupVersionKind, Status};
+use apimachinery::Status;
 use bytes::Bytes;
 use client::{Options, Patch, Request as Typed, UserInfo, Verb};
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, USER_AGENT};
@@ -292,16 +292,15 @@ async fn read_body(call: &mut Call, headers: &HeaderMap, body: Incoming) -> Resu
             if bytes.is_empty() {
                 return Ok(());
             }
-            let kind = GroupVersionKind::new("meta.k8s.io", "v1", "DeleteOptions");
-            let (mut sent, _) = decode::body(&kind, format_of(headers)?, &bytes, "Ignore")?;
-            merge_delete_options(&mut call.request.options, &mut sent);
+            let sent = decode::delete_options(format_of(headers)?, &bytes)?;
+            merge_delete_options(&mut call.request.options, &sent);
             Ok(())
         }
     }
 }
 
 /// Options in the body win over those in the query.
-fn merge_delete_options(options: &mut Options, sent: &mut Value) {
+fn merge_delete_options(options: &mut Options, sent: &Value) {
     let text = |pointer: &str| sent.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     options.precondition_uid = text("/preconditions/uid");
     options.precondition_resource_version = text("/preconditions/resourceVersion");
