@@ -126,20 +126,43 @@ impl Quantity {
 
     /// Zero takes the other's format, as upstream does; saturating.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "implemented below; this one needs no import")]
     pub fn add(self, other: Self) -> Self {
         let format = if self.nanos == 0 { other.format } else { self.format };
         Self { nanos: self.nanos.saturating_add(other.nanos), format }
     }
 
+    /// As [`Quantity::add`].
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "implemented below; this one needs no import")]
     pub fn sub(self, other: Self) -> Self {
         let format = if self.nanos == 0 { other.format } else { self.format };
         Self { nanos: self.nanos.saturating_sub(other.nanos), format }
     }
 
+    /// Saturating.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "a factor is no quantity")]
     pub fn mul(self, factor: i64) -> Self {
         Self { nanos: self.nanos.saturating_mul(i128::from(factor)), format: self.format }
+    }
+}
+
+impl std::ops::Add for Quantity {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self::add(self, other)
+    }
+}
+impl std::ops::Sub for Quantity {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self::sub(self, other)
+    }
+}
+impl std::iter::Sum for Quantity {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::ZERO, Self::add)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Encodes the facts (`facts/*.txt`) as static Rust tables and typed views, so that neither can be
 //! stale and nothing has to be decoded at startup. Reads only this package's own files.
 
+// A build script has no one to ask for files but the standard library.
+#![allow(clippy::disallowed_methods)]
+
 #[cfg(feature = "descriptions")]
 mod descriptions;
 mod facts;

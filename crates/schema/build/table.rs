@@ -138,6 +138,8 @@ fn field_literal(field: &Field, index: &HashMap<&str, usize>, texts: &mut Texts)
         Some("map") => 3,
         Some(other) => panic!("unknown list type {other}"),
     };
+    // The third bit: the field says granular where its type may say atomic.
+    let list = list | if field.attribute("map") == Some("granular") { 4 } else { 0 };
     let strategies: Vec<&str> = field.attribute("patch").map(|p| p.split(',').collect()).unwrap_or_default();
     let flags = [
         field.flags.contains('p'),

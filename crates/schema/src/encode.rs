@@ -15,7 +15,7 @@ pub fn encode(ty: TypeRef, object: &Value) -> Vec<u8> {
 }
 
 /// As [`encode`], appending to `out`.
-pub fn encode_into<'v>(ty: TypeRef, object: &'v Value, out: &mut Vec<u8>) {
+pub fn encode_into(ty: TypeRef, object: &Value, out: &mut Vec<u8>) {
     Encoder { out, stack: Vec::with_capacity(64) }.object(ty, object);
 }
 
@@ -41,8 +41,8 @@ impl<'v> Encoder<'_, 'v> {
         // Both sides are sorted by name, so one pass finds every field.
         let mut fields = ty.sorted().peekable();
         for (key, value) in map {
-            while fields.next_if(|(_, f)| f.name() < key.as_str()).is_some() {}
-            match fields.next_if(|(_, f)| f.name() == key) {
+            while fields.next_if(|(_, f)| f.name_bytes() < key.as_bytes()).is_some() {}
+            match fields.next_if(|(_, f)| f.name_bytes() == key.as_bytes()) {
                 Some((position, _)) if !value.is_null() => self.stack.push((position, value)),
                 Some(_) => {}
                 None => unknown += 1,

@@ -29,4 +29,4 @@ pub use encode::{encode, encode_any, encode_into};
 pub use protobuf::{decode_protobuf, encode_protobuf};
 pub use prune::prune;
 pub use strategic::strategic_merge;
-pub use table::{FieldRef, Item, ListType, Scalar, Shape, Table, TypeRef, table};
+pub use table::{FieldRef, Item, ListType, MapType, Scalar, Shape, Table, TypeRef, table};

@@ -2,7 +2,6 @@
 //! from `facts/` by the build script; handles are indexes, so they are free to copy.
 
 use serde_json::Value;
-use std::cmp::Ordering;
 use std::fmt;
 
 /// Offset and length in `TEXTS`.
@@ -12,6 +11,11 @@ struct Text(u32, u16);
 impl Text {
     fn get(self) -> &'static str {
         &TEXTS[self.0 as usize..self.0 as usize + self.1 as usize]
+    }
+
+    /// Without the check for character boundaries: for comparing.
+    fn bytes(self) -> &'static [u8] {
+        &TEXTS.as_bytes()[self.0 as usize..self.0 as usize + self.1 as usize]
     }
 }
 
@@ -54,6 +58,8 @@ const MAP_ATOMIC: u8 = 16;
 const PATCH_MERGE: u8 = 32;
 const PATCH_REPLACE: u8 = 64;
 const PATCH_RETAIN_KEYS: u8 = 128;
+/// In `RawField::list`, whose two low bits are the list type.
+const MAP_GRANULAR: u8 = 4;
 
 /// A leaf type. The comment says how it looks in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,6 +145,13 @@ pub enum ListType {
     Set,
     /// Keyed by [`FieldRef::map_keys`].
     Map,
+}
+
+/// How server-side apply treats a map or an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MapType {
+    Atomic,
+    Granular,
 }
 
 /// One definition.
@@ -265,7 +278,7 @@ impl TypeRef {
         let first = self.raw().first as usize;
         let order = &SORTED[first..first + self.raw().count as usize];
         order
-            .binary_search_by(|i| compare(FIELDS[first + *i as usize].name.get(), name))
+            .binary_search_by(|i| FIELDS[first + *i as usize].name.bytes().cmp(name.as_bytes()))
             .ok()
             .map(|i| order[i])
     }
@@ -274,10 +287,6 @@ impl TypeRef {
     pub fn kinds(self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
         table().kinds().filter(move |k| k.3 == self).map(|k| (k.0, k.1, k.2))
     }
-}
-
-fn compare(a: &str, b: &str) -> Ordering {
-    a.as_bytes().cmp(b.as_bytes())
 }
 
 impl fmt::Debug for TypeRef {
@@ -298,6 +307,17 @@ impl FieldRef {
     /// The JSON name.
     pub fn name(self) -> &'static str {
         self.raw().name.get()
+    }
+
+    pub(crate) fn name_bytes(self) -> &'static [u8] {
+        self.raw().name.bytes()
+    }
+
+    /// Whether the field has this protobuf number, or lies in the embedded message of this number,
+    /// below `path`.
+    pub(crate) fn is_numbered(self, path: &[u8], number: u32) -> bool {
+        let numbers = &self.raw().numbers;
+        numbers.get(path.len()).is_some_and(|n| u32::from(*n) == number) && numbers.starts_with(path)
     }
 
     pub fn shape(self) -> Shape {
@@ -355,7 +375,7 @@ impl FieldRef {
 
     /// `None`: not said, which server-side apply takes as atomic.
     pub fn list_type(self) -> Option<ListType> {
-        [None, Some(ListType::Atomic), Some(ListType::Set), Some(ListType::Map)][self.raw().list as usize]
+        [None, Some(ListType::Atomic), Some(ListType::Set), Some(ListType::Map)][self.raw().list as usize & 3]
     }
 
     /// The keys of a map list.
@@ -363,9 +383,21 @@ impl FieldRef {
         self.raw().keys.get().split(',').filter(|k| !k.is_empty())
     }
 
-    /// Server-side apply treats the map (or object) in this field as one value.
+    /// What the field itself says about its map or object; it goes before what the type says.
+    pub fn map_type(self) -> Option<MapType> {
+        if self.flag(MAP_ATOMIC) {
+            return Some(MapType::Atomic);
+        }
+        (self.raw().list & MAP_GRANULAR != 0).then_some(MapType::Granular)
+    }
+
+    /// Whether server-side apply treats the map or object in this field as one value.
     pub fn is_map_atomic(self) -> bool {
-        self.flag(MAP_ATOMIC)
+        match (self.map_type(), self.shape(), self.item()) {
+            (Some(said), ..) => said == MapType::Atomic,
+            (None, Shape::One, Item::Object(target)) => target.is_atomic(),
+            (None, ..) => false,
+        }
     }
 
     /// Strategic merge patch merges this list.
@@ -476,6 +508,14 @@ mod tests {
         let volume = spec.field("volumes").unwrap().target().unwrap();
         assert_eq!(volume.field("hostPath").unwrap().numbers(), [2, 1]);
         assert!(spec.field("Containers").is_none());
+        let volume = table().definition("io.k8s.api.core.v1.PersistentVolumeSpec").unwrap();
+        let claim = volume.field("claimRef").unwrap();
+        assert!(
+            claim.map_type() == Some(MapType::Granular)
+                && !claim.is_map_atomic()
+                && claim.target().unwrap().is_atomic()
+        );
+        assert!(spec.field("nodeSelector").unwrap().is_map_atomic());
         let order: Vec<&str> = table().kind("", "v1", "Pod").unwrap().fields().map(FieldRef::name).collect();
         assert_eq!(order, ["kind", "apiVersion", "metadata", "spec", "status"]);
     }

@@ -2,7 +2,7 @@
 
 use super::OpenApiResource;
 use crate::descriptions::Descriptions;
-use crate::table::{FieldRef, Item, ListType, Scalar, Shape, TypeRef, table};
+use crate::table::{FieldRef, Item, ListType, MapType, Scalar, Shape, TypeRef, table};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -151,8 +151,7 @@ impl Schemas {
         if !properties.is_empty() {
             schema.insert("properties".into(), properties.into());
         }
-        let mut required: Vec<&str> = ty.fields().filter(|f| f.is_required()).map(FieldRef::name).collect();
-        required.sort_unstable();
+        let required: Vec<&str> = ty.fields().filter(|f| f.is_required()).map(FieldRef::name).collect();
         if !required.is_empty() {
             schema.insert("required".into(), required.into());
         }
@@ -273,8 +272,9 @@ fn extensions(field: FieldRef) -> Map<String, Value> {
     if !keys.is_empty() {
         extra.insert("x-kubernetes-list-map-keys".into(), keys.into());
     }
-    if field.is_map_atomic() {
-        extra.insert("x-kubernetes-map-type".into(), "atomic".into());
+    if let Some(said) = field.map_type() {
+        let name = if said == MapType::Atomic { "atomic" } else { "granular" };
+        extra.insert("x-kubernetes-map-type".into(), name.into());
     }
     let strategies = [
         (field.patch_merges(), "merge"),

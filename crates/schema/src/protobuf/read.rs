@@ -34,14 +34,8 @@ fn fill(
     }
     let mut reader = Reader::new(message);
     while let Some((number, value)) = reader.next()? {
-        let here = |f: &FieldRef| {
-            f.numbers()
-                .strip_prefix(path)
-                .and_then(|rest| rest.first())
-                .is_some_and(|n| u32::from(*n) == number)
-        };
         // Fields this level does not know are skipped, as Go does.
-        let Some(field) = ty.fields().find(here) else { continue };
+        let Some(field) = ty.fields().find(|f| f.is_numbered(path, number)) else { continue };
         if field.numbers().len() > path.len() + 1 {
             let path = &field.numbers()[..=path.len()];
             fill(ty, value.bytes()?, path, map, depth + 1)?;

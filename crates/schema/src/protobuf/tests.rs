@@ -108,6 +108,7 @@ proptest! {
 /// `SCHEMA_VECTORS`, for development.
 #[test]
 #[ignore = "needs SCHEMA_VECTORS"]
+#[expect(clippy::disallowed_methods, reason = "the vectors are files")]
 fn vectors_match() {
     let dir = std::path::PathBuf::from(
         std::env::var_os("SCHEMA_VECTORS").expect("SCHEMA_VECTORS names a directory"),
