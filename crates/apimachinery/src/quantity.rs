@@ -79,7 +79,7 @@ impl Quantity {
     /// # Errors
     /// As [`Quantity::parse`].
     pub fn normalize(text: &str) -> Result<String, ParseError> {
-        if text == "0" {
+        if text == "0" || is_plainly_canonical(text) {
             return Ok(text.to_owned());
         }
         let parts = Parts::split(text)?;
@@ -344,6 +344,21 @@ impl<'a> Parts<'a> {
             Format::BinarySi => scale.exponent % 10 == 0 && number & 7 != 0,
             _ => exponent % 3 == 0 && !shifted.ends_with("000") && !shifted.starts_with('0'),
         })
+    }
+}
+
+/// The common case without arithmetic: a few digits and a suffix, nothing to shorten. Saying no
+/// only costs time.
+fn is_plainly_canonical(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, suffix) = text.split_at(digits);
+    if number.is_empty() || number.starts_with('0') {
+        return false;
+    }
+    match suffix {
+        "" | "m" | "k" | "M" | "G" | "T" => digits <= 15 && !number.ends_with("000"),
+        "Ki" | "Mi" | "Gi" => digits <= 5 && number.parse::<u32>().is_ok_and(|n| n % 1024 != 0),
+        _ => false,
     }
 }
 

@@ -90,6 +90,13 @@ proptest! {
     }
 
     #[test]
+    fn the_short_cut_agrees_with_the_long_way(text in "[1-9][0-9]{0,5}(|m|k|M|G|T|Ki|Mi|Gi)") {
+        if is_plainly_canonical(&text) {
+            prop_assert_eq!(Quantity::parse(&text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
     fn parsing_never_panics(text in "[-+0-9.eEinumkKMGTP]{0,30}") {
         if let Ok(text) = Quantity::normalize(&text) {
             prop_assert_eq!(Quantity::normalize(&text), Ok(text));

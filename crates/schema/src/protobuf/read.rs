@@ -12,9 +12,13 @@ use serde_json::{Map, Value};
 pub fn object(ty: TypeRef, message: &[u8], depth: usize) -> Result<Value, DecodeError> {
     let mut map = Map::new();
     fill(ty, message, &[], &mut map, depth)?;
-    map.retain(|name, value| ty.field(name).is_none_or(|field| is_printed(field, value)));
-    let present =
-        map.keys().filter_map(|name| ty.position(name)).fold(0, |bits, position| bits | 1 << position);
+    let mut present = 0;
+    map.retain(|name, value| {
+        let Some(position) = ty.position(name) else { return false };
+        let printed = is_printed(ty.at(position), value);
+        present |= u128::from(printed) << position;
+        printed
+    });
     for (name, zero) in ty.zeros(present) {
         map.insert(name.to_owned(), zero);
     }
