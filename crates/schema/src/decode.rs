@@ -194,8 +194,8 @@ impl<'de> Visitor<'de> for SniffVisitor {
         let mut found = Sniffed::default();
         while let Some(key) = map.next_key_seed(KeySeed)? {
             match &*key {
-                "apiVersion" => found.api_version = map.next_value::<Option<String>>()?.unwrap_or_default(),
-                "kind" => found.kind = map.next_value::<Option<String>>()?.unwrap_or_default(),
+                "apiVersion" => found.api_version = text_of("apiVersion", map.next_value()?)?,
+                "kind" => found.kind = text_of("kind", map.next_value()?)?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -203,6 +203,18 @@ impl<'de> Visitor<'de> for SniffVisitor {
         }
         Ok(found)
     }
+}
+
+fn text_of<E: serde::de::Error>(field: &str, value: Value) -> Result<String, E> {
+    let found = match value {
+        Value::String(text) => return Ok(text),
+        Value::Null => return Ok(String::new()),
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    Err(E::custom(format!("json: cannot unmarshal {found} into Go struct field .{field} of type string")))
 }
 
 struct KeySeed;
@@ -248,7 +260,8 @@ fn json_error(body: &[u8], error: &serde_json::Error) -> String {
         t if t.starts_with("key must be a string") => "looking for beginning of object key string",
         t if t.starts_with("trailing comma") => "looking for beginning of object key string",
         t if t.starts_with("trailing characters") => "after top-level value",
-        _ => return text,
+        // serde_json adds the place to every message.
+        _ => return text.rfind(" at line ").map_or(text.clone(), |end| text[..end].to_owned()),
     };
     let line_start = body
         .split_inclusive(|b| *b == b'\n')

@@ -27,6 +27,60 @@ pub fn encode_any(object: &Value) -> Vec<u8> {
     out
 }
 
+/// The object as YAML with sorted keys, as upstream answers it.
+///
+/// # Errors
+/// The tree nests deeper than YAML's limit.
+pub fn encode_yaml(object: &Value) -> Result<String, String> {
+    serde_yaml_ng::to_string(object).map_err(|e| e.to_string())
+}
+
+/// Indents JSON by two spaces without changing the order (`pretty=true`). The input must be JSON
+/// as [`encode`] writes it.
+pub fn indent(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len() * 2);
+    let mut depth = 0usize;
+    let (mut in_text, mut escaped) = (false, false);
+    let line = |out: &mut Vec<u8>, depth: usize| {
+        out.push(b'\n');
+        out.resize(out.len() + 2 * depth, b' ');
+    };
+    for (i, byte) in json.iter().copied().enumerate() {
+        if in_text {
+            out.push(byte);
+            in_text = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            continue;
+        }
+        match byte {
+            b'{' | b'[' => {
+                out.push(byte);
+                depth += 1;
+                if !matches!(json.get(i + 1), Some(b'}' | b']')) {
+                    line(&mut out, depth);
+                }
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if !matches!(json.get(i.wrapping_sub(1)), Some(b'{' | b'[')) {
+                    line(&mut out, depth);
+                }
+                out.push(byte);
+            }
+            b',' => {
+                out.push(byte);
+                line(&mut out, depth);
+            }
+            b':' => out.extend_from_slice(b": "),
+            _ => {
+                in_text = byte == b'"';
+                out.push(byte);
+            }
+        }
+    }
+    out
+}
+
 struct Encoder<'o, 'v> {
     out: &'o mut Vec<u8>,
     /// Present fields of the objects being written; each level uses the part above its start.
@@ -275,6 +329,18 @@ mod tests {
         assert_eq!(
             text(&list),
             r#"{"kind":"List","apiVersion":"v1","items":[{"kind":"Secret","apiVersion":"v1","data":{},"type":"t"},{"kind":"Foo","apiVersion":"x.io/v1","metadata":{"name":"n","uid":"1"},"spec":{"a":2,"b":1}}]}"#
+        );
+    }
+
+    #[test]
+    fn indented_and_yaml_forms() {
+        let value = json!({"a": {}, "b": [], "c": [1, {"d": "x,:{\\\"}"}]});
+        let pretty = indent(&encode_any(&value));
+        assert_eq!(serde_json::from_slice::<Value>(&pretty).unwrap(), value);
+        assert_eq!(String::from_utf8(pretty).unwrap(), serde_json::to_string_pretty(&value).unwrap());
+        assert_eq!(
+            encode_yaml(&json!({"kind": "A", "apiVersion": "v1"})).unwrap(),
+            "apiVersion: v1\nkind: A\n"
         );
     }
 

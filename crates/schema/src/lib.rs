@@ -14,6 +14,8 @@
 pub mod decode;
 pub mod descriptions;
 pub mod encode;
+#[cfg(test)]
+mod laws;
 pub mod openapi;
 pub mod protobuf;
 mod prune;
@@ -25,7 +27,7 @@ pub use decode::{
     DecodeError, Decoded, Format, Sniffed, StrictProblem, decode_json, decode_value, decode_yaml, json_value,
     sniff, strict_message, yaml_value,
 };
-pub use encode::{encode, encode_any, encode_into};
+pub use encode::{encode, encode_any, encode_into, encode_yaml, indent};
 pub use protobuf::{decode_protobuf, encode_protobuf};
 pub use prune::prune;
 pub use strategic::strategic_merge;

@@ -128,6 +128,10 @@ fn broken_json_is_named_as_go_does() {
         .is_err()
     );
     assert_eq!(
+        sniff(Format::Json, br#"{"apiVersion":1}"#),
+        Err(DecodeError::Syntax("couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field .apiVersion of type string".into()))
+    );
+    assert_eq!(
         sniff(Format::Json, br#"{"a":"#),
         Err(DecodeError::Syntax(
             "couldn't get version/kind; json parse error: unexpected end of JSON input".into()
