@@ -32,6 +32,8 @@ pub struct Prepared {
     shm: Option<OwnedFd>,
     /// Version 1 cgroup hierarchies: directory name below /sys/fs/cgroup, mount.
     cgroups: Vec<(PathBuf, OwnedFd)>,
+    /// The kernel has /proc/kcore.
+    kcore: bool,
 }
 
 /// Opens everything on the host. Runs in the host's mount namespace.
@@ -57,7 +59,7 @@ pub fn prepare(spec: &ContainerSpec, facts: &Facts) -> Result<Prepared> {
             cgroups.push((PathBuf::from(name), tree));
         }
     }
-    Ok(Prepared { root, binds: binds?, shm, cgroups })
+    Ok(Prepared { root, binds: binds?, shm, cgroups, kcore: Path::new("/proc/kcore").exists() })
 }
 
 /// fsconfig takes at most 255 bytes, and overlayfs gives meaning to `:` and `\`: such paths go
@@ -162,7 +164,7 @@ fn replaced(spec: &ContainerSpec, destination: &str) -> bool {
 /// Puts the root together and enters it. Runs in the container's own mount namespace, whose only
 /// mount is a copy of the sandbox's shared memory.
 pub fn build(spec: &ContainerSpec, facts: &Facts, prepared: Prepared) -> Result<()> {
-    let Prepared { root, binds, shm, cgroups } = prepared;
+    let Prepared { root, binds, shm, cgroups, kcore } = prepared;
     let shm = match shm {
         Some(host) => host,
         None => clone_tree(None, Path::new("/"), false).setup("clone shm")?,
@@ -175,7 +177,7 @@ pub fn build(spec: &ContainerSpec, facts: &Facts, prepared: Prepared) -> Result<
             return Err(Error::new(ErrorKind::Setup, format!("/{name} of the image is a symbolic link")));
         }
     }
-    standard(root, spec, facts, shm, cgroups)?;
+    standard(root, spec, facts, shm, cgroups, kcore)?;
     for (mount, tree) in spec.mounts.iter().zip(binds) {
         extra(root, mount, tree)?;
     }
@@ -211,6 +213,7 @@ fn standard(
     facts: &Facts,
     shm: OwnedFd,
     cgroups: Vec<(PathBuf, OwnedFd)>,
+    kcore: bool,
 ) -> Result<()> {
     let plain = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
     let read_only = if spec.privileged { 0 } else { ATTR_RDONLY };
@@ -221,7 +224,7 @@ fn standard(
         let options = [Option_::Text("mode", "755"), Option_::Text("size", "65536k")];
         let dev = filesystem("tmpfs", "tmpfs", &options, ATTR_NOSUID);
         if let Ok(dev) = &dev {
-            fill_dev(dev.as_fd()).setup("fill /dev")?;
+            fill_dev(dev.as_fd(), kcore).setup("fill /dev")?;
         }
         put(root, "/dev", dev)?;
     }
@@ -266,7 +269,7 @@ fn standard(
 }
 
 /// The devices, directories and links every container has.
-fn fill_dev(dev: BorrowedFd) -> io::Result<()> {
+fn fill_dev(dev: BorrowedFd, kcore: bool) -> io::Result<()> {
     let devices =
         [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
     for (name, major, minor) in devices {
@@ -281,9 +284,10 @@ fn fill_dev(dev: BorrowedFd) -> io::Result<()> {
         ("/proc/self/fd/0", "stdin"),
         ("/proc/self/fd/1", "stdout"),
         ("/proc/self/fd/2", "stderr"),
-        ("/proc/kcore", "core"),
         ("pts/ptmx", "ptmx"),
+        ("/proc/kcore", "core"),
     ];
+    let links = if kcore { &links[..] } else { &links[..5] };
     links.iter().try_for_each(|(target, name)| symlinkat(target, dev, name))
 }
 

@@ -91,11 +91,16 @@ pub fn prctl(option: i32, argument: u64) -> io::Result<i32> {
 
 /// All signals default and unblocked, as a program expects them after exec.
 pub fn reset_signals() {
-    // SAFETY: sets dispositions and an empty mask of our own process; errors (SIGKILL, SIGSTOP
-    // and the C library's own) do not matter.
+    // All zero is the default disposition in the kernel's `struct sigaction` on every
+    // architecture. The raw call also reaches the two signals the C library keeps for itself,
+    // which may be inherited as ignored.
+    let default = [0u64; 4];
+    // SAFETY: `default` is as large as the kernel's structure with its 8-byte mask and lives across
+    // the call; the set is initialised before use. Errors (SIGKILL, SIGSTOP) do not matter.
     unsafe {
         for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
+            let none = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, 8usize);
         }
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut set);
@@ -103,7 +108,7 @@ pub fn reset_signals() {
     }
 }
 
-/// A signalfd for SIGCHLD and SIGTERM, which are blocked; non-blocking.
+/// A signalfd for SIGCHLD, which is blocked; non-blocking.
 pub fn signalfd() -> io::Result<OwnedFd> {
     // SAFETY: the set is initialised before use; the descriptor returned is ours.
     unsafe {
