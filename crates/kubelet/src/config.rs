@@ -8,6 +8,8 @@ pub struct Config {
     pub node_name: String,
     /// Addresses of the node, IPv4 first.
     pub node_ips: Vec<String>,
+    /// Range of this node's Pods, for `spec.podCIDR`.
+    pub pod_cidr: String,
     /// State of this node: volumes, images, runtime.
     pub data_dir: PathBuf,
     /// Where `pods/` and `containers/` with the log files go; upstream's `/var/log`.
@@ -19,9 +21,6 @@ pub struct Config {
     pub cluster_domain: String,
     /// Port of the node service; 0 picks one.
     pub port: u16,
-    /// Rotate a container's log at this size, and keep this many files.
-    pub log_max_bytes: u64,
-    pub log_max_files: u32,
     /// Labels the node registers with, besides its own.
     pub labels: Vec<(String, String)>,
 }

@@ -143,7 +143,7 @@ impl NodeStatus {
             "apiVersion": "v1",
             "kind": "Node",
             "metadata": {"name": self.config.node_name, "labels": self.labels()},
-            "spec": {},
+            "spec": {"podCIDR": self.config.pod_cidr, "podCIDRs": [self.config.pod_cidr]},
             "status": self.status(&Value::Null).await,
         })
     }

@@ -1,2 +1,53 @@
 //! The program: configuration, certificates and the list of services.
-fn main() {}
+//!
+//! One file plays several parts, chosen by how it is called: the command line, the daemon, the
+//! supervisor of a node's containers, and the tools of the image it carries.
+
+mod data_dir;
+mod down;
+mod images;
+mod instance;
+mod options;
+mod toolbox;
+mod up;
+
+use clap::Parser;
+use options::{Command, Options};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    // Before anything else is set up: these are small processes.
+    match args.get(1).map(String::as_str) {
+        Some("supervisor") => runtime::supervisor::main(args),
+        _ if args.first().is_some_and(|name| name.ends_with("toolbox")) => {
+            std::process::exit(toolbox::main(&args[1..]));
+        }
+        _ => {}
+    }
+    if let Err(message) = run(Options::parse_from(args)) {
+        eprintln!("error: {message}");
+        std::process::exit(1);
+    }
+}
+
+fn run(options: Options) -> Result<(), String> {
+    match options.command {
+        Command::Up(up) => up::run(&up),
+        Command::Down(down) => down::run(&down),
+        Command::Kubeconfig(kubeconfig) => print_kubeconfig(&kubeconfig.data.data_dir),
+        Command::Image(image) => images::run(&image),
+        Command::Kubectl(verb) => cli::run(verb),
+    }
+}
+
+fn print_kubeconfig(data_dir: &std::path::Path) -> Result<(), String> {
+    let path = data_dir::DataDir::kubeconfig_path(data_dir);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        format!("no cluster was started with {}: {} ({error})", data_dir.display(), path.display())
+    })?;
+    print!("{text}");
+    Ok(())
+}

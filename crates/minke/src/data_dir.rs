@@ -1,0 +1,138 @@
+//! The data directory: its lock, its version, and where everything in it is.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Version of the directory's layout; a newer one is refused.
+const FORMAT: u32 = 1;
+
+/// Held while a daemon runs on the directory.
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory (0700) if needed and takes it for this process.
+    pub fn take(path: &Path) -> Result<DataDir, String> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| format!("cannot make the data directory {}: {error}", path.display()))?;
+        let path = fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let lock = lock(&path)?;
+        check_format(&path)?;
+        Ok(DataDir { path, _lock: lock })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn kubeconfig_path(dir: &Path) -> PathBuf {
+        dir.join("admin.kubeconfig")
+    }
+
+    /// Written once everything is up: who started the daemon in the background waits for it.
+    pub fn ready_path(dir: &Path) -> PathBuf {
+        dir.join("ready")
+    }
+
+    /// Facts that `minke down` needs about the last run.
+    pub fn run_path(dir: &Path) -> PathBuf {
+        dir.join("run.json")
+    }
+
+    /// The process that holds the directory, if one does.
+    pub fn holder(dir: &Path) -> Result<Option<u32>, String> {
+        let path = lock_path(dir);
+        let Ok(mut file) = File::open(&path) else { return Ok(None) };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text).map_err(|error| format!("{}: {error}", path.display()))?;
+                let pid = text.trim().parse().map_err(|_| format!("{} names no process", path.display()))?;
+                Ok(Some(pid))
+            }
+            Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+}
+
+fn lock_path(dir: &Path) -> PathBuf {
+    dir.join("minke.lock")
+}
+
+fn lock(dir: &Path) -> Result<File, String> {
+    let path = lock_path(dir);
+    let fail = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            return Err(format!(
+                "a cluster is already running on {} (process {}): use it, stop it with `minke down`, or choose another --data-dir",
+                dir.display(),
+                pid.trim()
+            ));
+        }
+        Err(TryLockError::Error(error)) => return Err(fail(error)),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(fail)?;
+    Ok(file)
+}
+
+fn check_format(dir: &Path) -> Result<(), String> {
+    let path = dir.join("format");
+    match fs::read_to_string(&path) {
+        Ok(text) => match text.trim().parse::<u32>() {
+            Ok(version) if version <= FORMAT => Ok(()),
+            Ok(version) => Err(format!(
+                "{} was written by a newer minke (format {version}, this one knows {FORMAT}): use that version, or another --data-dir",
+                dir.display()
+            )),
+            Err(_) => Err(format!("{} does not hold a format number", path.display())),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            fs::write(&path, format!("{FORMAT}\n")).map_err(|error| format!("{}: {error}", path.display()))
+        }
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
+    let fail = |error: std::io::Error| format!("{}: {error}", path.display());
+    let fresh = path.with_extension("new");
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(fail)?;
+    file.write_all(text.as_bytes()).map_err(fail)?;
+    fs::rename(&fresh, path).map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_daemon_per_directory_and_no_newer_format() {
+        let dir = std::env::temp_dir().join(format!("minke-data-{}", std::process::id()));
+        let held = DataDir::take(&dir).expect("free");
+        assert_eq!(DataDir::holder(&dir), Ok(Some(std::process::id())));
+        let error = DataDir::take(&dir).err().expect("taken");
+        assert!(error.contains("already running"), "{error}");
+        drop(held);
+        assert_eq!(DataDir::holder(&dir), Ok(None));
+        fs::write(dir.join("format"), "99\n").expect("writable");
+        let error = DataDir::take(&dir).err().expect("newer");
+        assert!(error.contains("newer minke"), "{error}");
+        fs::remove_dir_all(dir).expect("removed");
+    }
+}

@@ -1,0 +1,129 @@
+//! The command line of the program itself; kubectl-shaped verbs are in `cli`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Kubernetes Pods in one small static program.
+#[derive(Parser)]
+#[command(name = "minke", version, about, disable_help_subcommand = true)]
+pub struct Options {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Start a cluster with one node in this process
+    Up(Box<Up>),
+    /// Stop a cluster and remove every trace of its containers and network
+    Down(Down),
+    /// Print the administrator's kubeconfig
+    Kubeconfig(Kubeconfig),
+    /// Manage the images of this node
+    Image(Image),
+    #[command(flatten)]
+    Kubectl(cli::Verb),
+}
+
+/// Where the state of a cluster is.
+#[derive(Args, Clone)]
+pub struct Data {
+    /// Directory with all state of the cluster
+    #[arg(long, default_value = "/var/lib/minke", value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Up {
+    #[command(flatten)]
+    pub data: Data,
+    /// Run in the background; returns once the node is ready
+    #[arg(long)]
+    pub detach: bool,
+    /// Print a systemd unit that runs this command, and exit
+    #[arg(long)]
+    pub print_systemd_unit: bool,
+    /// Control plane only: no node, no containers, no root needed
+    #[arg(long)]
+    pub api_only: bool,
+    /// Port of the API server [default: 6443, or derived from the data directory]
+    #[arg(long, value_name = "PORT")]
+    pub api_port: Option<u16>,
+    /// Address of this node [default: that of the default route]
+    #[arg(long, value_name = "IP")]
+    pub node_ip: Option<IpAddr>,
+    /// Name of this node [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// Most Pods on this node
+    #[arg(long, default_value_t = kubelet::config::MAX_PODS, value_name = "N")]
+    pub max_pods: u32,
+    /// Labels of this node (key=value)
+    #[arg(long = "node-label", value_name = "KEY=VALUE")]
+    pub node_labels: Vec<String>,
+    /// Pull images of a registry from a mirror first (registry=http://host:port)
+    #[arg(long = "registry-mirror", value_name = "REGISTRY=URL")]
+    pub registry_mirrors: Vec<String>,
+    /// Speak plain HTTP to this registry (host:port); loopback is always allowed
+    #[arg(long = "insecure-registry", value_name = "HOST")]
+    pub insecure_registries: Vec<String>,
+    /// Directory for container logs [default: /var/log, or DIR/log for other data directories]
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+    /// What to log: error, warn, info, debug, or per part (kubelet=debug)
+    #[arg(long, default_value = "warn", value_name = "FILTER")]
+    pub log: String,
+}
+
+#[derive(Args)]
+pub struct Down {
+    #[command(flatten)]
+    pub data: Data,
+    /// Remove all files as well: the cluster's objects, images, logs and certificates
+    #[arg(long)]
+    pub purge: bool,
+}
+
+#[derive(Args)]
+pub struct Kubeconfig {
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Args)]
+pub struct Image {
+    #[command(subcommand)]
+    pub command: ImageCommand,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Subcommand)]
+pub enum ImageCommand {
+    /// Import images from an archive (OCI layout or docker save, tar or tar.gz)
+    Import {
+        /// The archive
+        archive: PathBuf,
+        /// Name for the image, instead of the names in the archive
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List the images of this node
+    List,
+    /// Pull an image from its registry
+    Pull {
+        /// Name with tag or digest
+        name: String,
+        /// Credentials (user:password)
+        #[arg(long, value_name = "USER:PASSWORD")]
+        creds: Option<String>,
+    },
+    /// Remove an image, or one of its names
+    Rm {
+        /// Names or ids
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
