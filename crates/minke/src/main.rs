@@ -21,7 +21,7 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     // Before anything else is set up: these are small processes.
     match args.get(1).map(String::as_str) {
-        Some("supervisor") => runtime::supervisor::main(args),
+        Some("supervisor") => runtime::supervisor::main(std::env::args_os()),
         _ if args.first().is_some_and(|name| name.ends_with("toolbox")) => {
             std::process::exit(toolbox::main(&args[1..]));
         }
