@@ -1,4 +1,9 @@
-//! Drives the scheduler and the controllers: watch, plan, apply.
+//! Drives the scheduler and the controllers: watch, plan, apply. No decision is made here; a task
+//! per controller turns events into keys, asks its pure plan and carries it out.
+
+mod namespaces;
+mod pod_gc;
+mod scheduler;
 
 use client::Client;
 use env::Env;
@@ -15,4 +20,8 @@ pub struct Config {
 }
 
 /// Starts the scheduler and all controllers.
-pub fn start(_env: &Env, _clients: Clients, _config: Config) {}
+pub fn start(env: &Env, clients: Clients, config: Config) {
+    env.spawn(scheduler::run(env.clone(), clients.scheduler));
+    env.spawn(namespaces::run(env.clone(), clients.controllers.clone(), config.ca_pem));
+    env.spawn(pod_gc::run(env.clone(), clients.controllers));
+}
