@@ -3,7 +3,7 @@
 
 use crate::context::Result;
 use crate::http::respond::{self, ResponseBody};
-use crate::http::service::Incoming1;
+use crate::http::service::Asked;
 use crate::http::{Encoding, Shape, negotiate};
 use crate::server::Server;
 use api::{ResourceInfo, SubresourceInfo};
@@ -43,7 +43,7 @@ pub(crate) fn groups() -> Vec<Group> {
 }
 
 /// `None` for paths that are not discovery's.
-pub(crate) fn respond(server: &Server, incoming: &Incoming1) -> Option<Result<Response<ResponseBody>>> {
+pub(crate) fn respond(server: &Server, incoming: &Asked) -> Option<Result<Response<ResponseBody>>> {
     let path = incoming.path.trim_matches('/');
     let segments: Vec<&str> = path.split('/').collect();
     let groups = groups();
@@ -139,7 +139,7 @@ fn storage_hash(info: &ResourceInfo) -> String {
     base64::engine::general_purpose::STANDARD.encode(&Sha256::digest(name)[..8])
 }
 
-fn aggregated(groups: &[Group], core: bool, version: &str, incoming: &Incoming1) -> Response<ResponseBody> {
+fn aggregated(groups: &[Group], core: bool, version: &str, incoming: &Asked) -> Response<ResponseBody> {
     let items: Vec<Value> =
         groups.iter().filter(|group| group.name.is_empty() == core).map(aggregated_group).collect();
     let body = json!({

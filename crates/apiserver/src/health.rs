@@ -2,7 +2,7 @@
 
 use crate::context::Result;
 use crate::http::respond::{self, ResponseBody};
-use crate::http::service::Incoming1;
+use crate::http::service::Asked;
 use crate::http::Form;
 use crate::server::Server;
 use apimachinery::Status;
@@ -14,7 +14,7 @@ pub(crate) const KUBERNETES: (&str, &str, &str) = ("1", "36", "v1.36.2");
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// `None` for paths that are not ours.
-pub(crate) fn respond(server: &Server, incoming: &Incoming1) -> Option<Result<Response<ResponseBody>>> {
+pub(crate) fn respond(server: &Server, incoming: &Asked) -> Option<Result<Response<ResponseBody>>> {
     let (path, verbose) = (incoming.path.trim_end_matches('/'), incoming.query.get("verbose").is_some());
     let answer = match path {
         "/readyz" | "/livez" | "/healthz" => health(server, path, verbose),

@@ -22,6 +22,7 @@ pub mod limits;
 mod metadata;
 mod metrics;
 mod openapi;
+mod options;
 mod registry;
 mod resources;
 mod reviews;

@@ -4,7 +4,7 @@
 use crate::context::Result;
 use crate::http::query::Query;
 use crate::http::respond::{self, ResponseBody};
-use crate::http::service::Incoming1;
+use crate::http::service::Asked;
 use apimachinery::Status;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
@@ -78,7 +78,7 @@ fn v3() -> &'static BTreeMap<String, Document> {
 }
 
 /// `None` for paths that are not ours.
-pub(crate) fn respond(incoming: &Incoming1) -> Option<Result<Response<ResponseBody>>> {
+pub(crate) fn respond(incoming: &Asked) -> Option<Result<Response<ResponseBody>>> {
     static V2: OnceLock<Document> = OnceLock::new();
     static V2_PROTOBUF: OnceLock<Document> = OnceLock::new();
     let path = incoming.path.trim_matches('/').strip_prefix("openapi/")?;
@@ -112,7 +112,7 @@ fn accepts(accept: &str, media: &str) -> bool {
     accept.split(',').any(|range| range.split(';').next().unwrap_or_default().trim() == media)
 }
 
-fn document_response(document: &Document, content_type: &'static str, incoming: &Incoming1) -> Response<ResponseBody> {
+fn document_response(document: &Document, content_type: &'static str, incoming: &Asked) -> Response<ResponseBody> {
     let tag = format!("\"{}\"", document.hash);
     let known = incoming.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
     let content = if known { Bytes::new() } else { document.content.clone() };

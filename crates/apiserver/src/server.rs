@@ -73,6 +73,7 @@ impl Server {
 
     async fn dispatch(self: &Arc<Self>, call: &mut Call, target: Target) -> Result<Reply> {
         check_path(call, target)?;
+        crate::options::check(call)?;
         if !call.request.subresource.is_empty() {
             return subresources::serve(self, call, target).await.map(Reply::Answer);
         }

@@ -4,6 +4,7 @@
 mod namespace;
 mod node_restriction;
 mod pods;
+mod rbac;
 mod service_account;
 
 use crate::context::{Call, Result};
@@ -29,6 +30,7 @@ pub(crate) async fn admit_create(
     if pod {
         service_account::admit(server, target, namespace, object)?;
     }
+    rbac::check(server, call, target, object, None)?;
     node_restriction::check_create(call, target, object)?;
     if is(target, "", "nodes") {
         pods::taint_new_node(object);
@@ -50,6 +52,7 @@ pub(crate) async fn admit_update(
     new: &mut Value,
     old: &Value,
 ) -> Result<()> {
+    rbac::check(server, call, place.target, new, Some(old))?;
     node_restriction::check_update(server, call, place, subresource, new, old)?;
     if is(place.target, "", "pods") && subresource.is_empty() {
         pods::default_tolerations(new);

@@ -4,7 +4,7 @@
 use super::query::{Query, percent_encode};
 use super::respond::{self, ResponseBody};
 use super::route::ResourcePath;
-use super::service::{Connection, Incoming1};
+use super::service::{Connection, Asked};
 use crate::authz::Attributes;
 use crate::codec;
 use crate::context::Result;
@@ -46,7 +46,7 @@ struct Destination {
     port: u16,
     tls: bool,
     path_and_query: String,
-    /// Removed from the path of redirects' and answers' links; not needed for kubelets.
+    /// For messages.
     what: String,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn is_connect(path: &ResourcePath) -> bool {
 
 pub(crate) async fn serve(
     connection: &Connection,
-    incoming: Incoming1,
+    incoming: Asked,
     path: &ResourcePath,
     target: Target,
 ) -> Result<Response<ResponseBody>> {
@@ -220,12 +220,12 @@ fn split_name(name: &str) -> (&str, &str, &str) {
     }
 }
 
-fn rest(path: &ResourcePath, incoming: &Incoming1) -> String {
+fn rest(path: &ResourcePath, incoming: &Asked) -> String {
     let query = if incoming.query_text.is_empty() { String::new() } else { format!("?{}", incoming.query_text) };
     format!("/{}{query}", path.rest)
 }
 
-fn pod_proxy(server: &Server, path: &ResourcePath, incoming: &Incoming1) -> Result<Destination> {
+fn pod_proxy(server: &Server, path: &ResourcePath, incoming: &Asked) -> Result<Destination> {
     let (scheme, name, port) = split_name(&path.name);
     let pod = pod(server, &ResourcePath { name: name.to_owned(), ..path.clone() })?;
     let first = || pod.pointer("/spec/containers/0/ports/0/containerPort").and_then(Value::as_u64);
@@ -252,7 +252,7 @@ fn pod_proxy(server: &Server, path: &ResourcePath, incoming: &Incoming1) -> Resu
     })
 }
 
-fn service_proxy(server: &Server, path: &ResourcePath, incoming: &Incoming1) -> Result<Destination> {
+fn service_proxy(server: &Server, path: &ResourcePath, incoming: &Asked) -> Result<Destination> {
     let (scheme, name, port) = split_name(&path.name);
     let target = Target::core("services");
     let entry = server.store.get(&target.key(&path.namespace, name));
@@ -298,7 +298,7 @@ fn endpoint(server: &Server, namespace: &str, service: &str, port: &str) -> Opti
     (count > 0).then(|| found.swap_remove(server.env.random_below(count) as usize))
 }
 
-fn node_proxy(server: &Server, path: &ResourcePath, incoming: &Incoming1) -> Result<Destination> {
+fn node_proxy(server: &Server, path: &ResourcePath, incoming: &Asked) -> Result<Destination> {
     let (scheme, name, port) = split_name(&path.name);
     let (host, default) = kubelet(server, name)?;
     let number = if port.is_empty() { default } else { port.parse().map_err(|_| bad(format!("invalid port {port}")))? };
@@ -311,7 +311,7 @@ fn node_proxy(server: &Server, path: &ResourcePath, incoming: &Incoming1) -> Res
     })
 }
 
-async fn forward(connection: &Connection, incoming: Incoming1, to: Destination) -> Result<Response<ResponseBody>> {
+async fn forward(connection: &Connection, incoming: Asked, to: Destination) -> Result<Response<ResponseBody>> {
     let Destination { host, port, tls, .. } = &to;
     let unreachable = |error: &dyn std::fmt::Display| {
         Box::new(Status::internal(format!("error trying to reach {} at {host}:{port}: {error}", to.what)))
@@ -334,7 +334,7 @@ async fn forward(connection: &Connection, incoming: Incoming1, to: Destination) 
 /// Sends the request on and answers with what comes back; an upgrade joins both connections.
 async fn exchange<S>(
     connection: &Connection,
-    incoming: Incoming1,
+    incoming: Asked,
     to: &Destination,
     address: &str,
     stream: S,
@@ -373,7 +373,7 @@ where
     let mut response = Response::new(respond::full(""));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = answer.headers().clone();
-    response.headers_mut().insert("x-minke-stream", HeaderValue::from_static("1"));
+    response.extensions_mut().insert(respond::Streams);
     Ok(response)
 }
 
@@ -398,7 +398,7 @@ fn pass_on(answer: Response<Incoming>, sender: http1::SendRequest<Incoming>) -> 
     for name in [CONNECTION, TRANSFER_ENCODING, HeaderName::from_static("keep-alive")] {
         parts.headers.remove(name);
     }
-    parts.headers.insert("x-minke-stream", HeaderValue::from_static("1"));
+    parts.extensions.insert(respond::Streams);
     let frames = BodyStream::new(body).map_ok(move |frame| {
         // The connection lives as long as its answer is read.
         let _sender = &sender;

@@ -10,6 +10,7 @@ mod route;
 pub(crate) mod service;
 mod table;
 mod websocket;
+mod yaml;
 
 use crate::config::Config;
 use crate::server::Server;

@@ -22,6 +22,10 @@ use std::sync::Arc;
 
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
+/// Marks an answer that has no end yet: it is sent as it comes, never collected.
+#[derive(Clone)]
+pub(crate) struct Streams;
+
 pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
     Full::new(bytes.into()).boxed_unsync()
 }
@@ -60,7 +64,7 @@ pub(crate) fn bytes(code: u16, form: &Form, json: Vec<u8>) -> Response<ResponseB
 
 fn to_yaml(json: &[u8]) -> Vec<u8> {
     let value: Value = serde_json::from_slice(json).unwrap_or_default();
-    serde_yaml_ng::to_string(&value).unwrap_or_default().into_bytes()
+    super::yaml::write(&value).into_bytes()
 }
 
 /// `None` for kinds that have no protobuf form.

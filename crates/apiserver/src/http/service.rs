@@ -37,10 +37,10 @@ pub(crate) struct Connection {
     pub peer: SocketAddr,
 }
 
-type Reply1 = Response<ResponseBody>;
+type HttpResponse = Response<ResponseBody>;
 
 /// A request taken apart.
-pub(crate) struct Incoming1 {
+pub(crate) struct Asked {
     pub method: Method,
     pub path: String,
     pub query: Query,
@@ -51,7 +51,7 @@ pub(crate) struct Incoming1 {
 }
 
 /// Answers a request; failures are answers too.
-pub(crate) async fn handle(connection: Arc<Connection>, request: Request<Incoming>) -> Reply1 {
+pub(crate) async fn handle(connection: Arc<Connection>, request: Request<Incoming>) -> HttpResponse {
     let server = connection.shared.server.clone();
     let audit_id = audit_id(&server, request.headers());
     let gzip = wants_gzip(request.headers()) && !connection.peer.ip().is_loopback();
@@ -65,9 +65,8 @@ pub(crate) async fn handle(connection: Arc<Connection>, request: Request<Incomin
         Ok(response) => response,
         Err(status) => respond::failure(&status, &form),
     };
-    let streams = response.headers().contains_key("x-minke-stream");
+    let streams = response.extensions().get::<respond::Streams>().is_some();
     let headers = response.headers_mut();
-    headers.remove("x-minke-stream");
     if let Ok(value) = HeaderValue::from_str(&audit_id) {
         headers.insert("audit-id", value);
     }
@@ -88,10 +87,10 @@ fn wants_gzip(headers: &HeaderMap) -> bool {
     accepted.split(',').any(|part| part.trim().starts_with("gzip"))
 }
 
-async fn respond(connection: &Connection, request: Request<Incoming>, query: Query, query_text: String) -> Result<Reply1> {
+async fn respond(connection: &Connection, request: Request<Incoming>, query: Query, query_text: String) -> Result<HttpResponse> {
     let server = &connection.shared.server;
     let user = authn::authenticate(server, request.headers(), connection.user.as_ref())?;
-    let incoming = Incoming1 {
+    let incoming = Asked {
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
         query,
@@ -114,7 +113,7 @@ async fn respond(connection: &Connection, request: Request<Incoming>, query: Que
 }
 
 /// Plain text, not a Status, as upstream answers for paths outside the API.
-fn page_not_found() -> Reply1 {
+fn page_not_found() -> HttpResponse {
     respond::plain(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n")
 }
 
@@ -124,16 +123,16 @@ fn has_group_version(path: &ResourcePath) -> bool {
 }
 
 /// The verb that a method is for a resource path.
-fn verb(incoming: &Incoming1, path: &ResourcePath) -> Result<Verb> {
+fn verb(incoming: &Asked, path: &ResourcePath) -> Result<Verb> {
     let watch = path.watch || incoming.query.flag("watch").unwrap_or(false);
     let named = !path.name.is_empty();
     Ok(match incoming.method {
         Method::GET | Method::HEAD if watch && path.subresource.is_empty() => Verb::Watch,
         Method::GET | Method::HEAD if named => Verb::Get,
         Method::GET | Method::HEAD => Verb::List,
-        Method::POST => Verb::Create,
-        Method::PUT => Verb::Update,
-        Method::PATCH => Verb::Patch(patch_kind(&incoming.headers)?),
+        Method::POST if !named || !path.subresource.is_empty() => Verb::Create,
+        Method::PUT if named => Verb::Update,
+        Method::PATCH if named => Verb::Patch(patch_kind(&incoming.headers)?),
         Method::DELETE if named => Verb::Delete,
         Method::DELETE => Verb::DeleteCollection,
         _ => return Err(Box::new(Status::method_not_allowed())),
@@ -158,7 +157,7 @@ fn patch_kind(headers: &HeaderMap) -> Result<Patch> {
     found.map(|(_, kind)| *kind).ok_or_else(|| Box::new(Status::unsupported_patch_type()))
 }
 
-async fn resource(connection: &Connection, incoming: Incoming1, path: ResourcePath) -> Result<Reply1> {
+async fn resource(connection: &Connection, incoming: Asked, path: ResourcePath) -> Result<HttpResponse> {
     let server = &connection.shared.server;
     let connects = connect::is_connect(&path);
     let verb = verb(&incoming, &path)?;
@@ -203,7 +202,7 @@ async fn resource(connection: &Connection, incoming: Incoming1, path: ResourcePa
                 Some(upgrade) => websocket::watch(server.clone(), watch, form, &headers, upgrade),
                 None => respond::watch(server.clone(), watch, form),
             };
-            response.headers_mut().insert("x-minke-stream", HeaderValue::from_static("1"));
+            response.extensions_mut().insert(respond::Streams);
             response
         }
     };
@@ -216,7 +215,7 @@ fn join_selectors(one: &str, other: &str) -> String {
 }
 
 /// Which forms a verb can answer in.
-fn form_of(incoming: &Incoming1, verb: Verb) -> Result<Form> {
+fn form_of(incoming: &Asked, verb: Verb) -> Result<Form> {
     negotiate::negotiate(&incoming.headers, &incoming.query, |encoding, shape| match shape {
         Shape::Plain => encoding != Encoding::Protobuf || matches!(verb, Verb::Get | Verb::Create | Verb::Update),
         Shape::Table(version) => encoding == Encoding::Json && matches!(version.as_str(), "v1" | "v1beta1"),
