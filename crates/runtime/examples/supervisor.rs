@@ -22,21 +22,25 @@ fn daemon(args: Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(async {
         let (supervisor, driver, _events) = Supervisor::connect_or_start(&config).await.expect("supervisor");
-        tokio::spawn(driver.run());
-        let sandbox = SandboxSpec { id: "p".into(), cgroup_path: "kubepods/p".into(), ..Default::default() };
-        supervisor.create_sandbox(sandbox).await.expect("sandbox");
-        let spec = ContainerSpec {
-            id: "c".into(),
-            sandbox_id: "p".into(),
-            rootfs: Rootfs::Dir(root.into()),
-            args: vec!["/bin/sh".into(), "-c".into(), script],
-            log: Some(runtime::LogSpec { path: log.into(), ..Default::default() }),
-            labels: runtime::Opaque(b"mine".to_vec()),
-            ..Default::default()
+        // The connection is carried beside the calls, without a task of its own.
+        let pod = async move {
+            let sandbox =
+                SandboxSpec { id: "p".into(), cgroup_path: "kubepods/p".into(), ..Default::default() };
+            supervisor.create_sandbox(sandbox).await.expect("sandbox");
+            let spec = ContainerSpec {
+                id: "c".into(),
+                sandbox_id: "p".into(),
+                rootfs: Rootfs::Dir(root.into()),
+                args: vec!["/bin/sh".into(), "-c".into(), script],
+                log: Some(runtime::LogSpec { path: log.into(), ..Default::default() }),
+                labels: runtime::Opaque(b"mine".to_vec()),
+                ..Default::default()
+            };
+            supervisor.create_container(spec).await.expect("container");
+            supervisor.start_container("c").await.expect("start");
+            println!("ready");
+            std::future::pending::<()>().await
         };
-        supervisor.create_container(spec).await.expect("container");
-        supervisor.start_container("c").await.expect("start");
-        println!("ready");
-        std::future::pending::<()>().await
+        tokio::join!(driver.run(), pod);
     });
 }

@@ -240,7 +240,7 @@ impl Supervisor {
     /// loopback device is up; everything else of the network is the caller's.
     pub async fn create_sandbox(&self, spec: SandboxSpec) -> Result<SandboxInfo> {
         let id = spec.id.clone();
-        self.sandbox(id, Call::CreateSandbox(spec)).await
+        self.sandbox(id, Call::CreateSandbox(Box::new(spec))).await
     }
 
     /// The network namespace of an existing sandbox.

@@ -21,7 +21,7 @@ pub struct Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Call {
     Hello,
-    CreateSandbox(SandboxSpec),
+    CreateSandbox(Box<SandboxSpec>),
     SandboxNetns {
         id: String,
     },

@@ -3,7 +3,7 @@
 use super::Cgroups;
 use crate::spec::Stats;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The number after `name` in a "name value" file.
 pub fn field(text: &str, name: &str) -> u64 {
@@ -26,7 +26,7 @@ fn number(dir: &Path, file: &str) -> u64 {
 const NO_LIMIT: u64 = 1 << 60;
 
 pub fn read(cgroups: &Cgroups, path: &str) -> Stats {
-    let unified = || cgroups.unified_dir(path).unwrap_or_else(PathBuf::new);
+    let unified = || cgroups.unified_dir(path).unwrap_or_default();
     let mut s = Stats { time: crate::sys::now(), ..Default::default() };
     match cgroups.v1_dir("cpuacct", path) {
         Some(dir) => s.cpu_usage_ns = number(&dir, "cpuacct.usage"),

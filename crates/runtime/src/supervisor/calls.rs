@@ -97,7 +97,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn create_sandbox(&mut self, request: u64, spec: SandboxSpec) -> Result<()> {
+    fn create_sandbox(&mut self, request: u64, spec: Box<SandboxSpec>) -> Result<()> {
         check_id(&spec.id)?;
         check_labels(&spec.labels)?;
         if self.sandboxes.contains_key(&spec.id) {

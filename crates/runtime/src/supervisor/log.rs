@@ -33,19 +33,28 @@ impl Log {
         Ok(())
     }
 
-    /// Appends already formatted lines.
-    pub fn write(&mut self, lines: &[u8]) {
-        if lines.is_empty() {
-            return;
-        }
+    /// Appends already formatted, whole lines.
+    pub fn write(&mut self, mut lines: &[u8]) {
         let limit = self.spec.max_size;
-        if limit > 0 && self.size > 0 && self.size + lines.len() as u64 > limit {
-            // A failed rotation must not lose output: the old file simply grows.
-            let _ = self.rotate();
-        }
-        match self.file.write_all(lines) {
-            Ok(()) => self.size += lines.len() as u64,
-            Err(_) => self.lost += lines.len() as u64,
+        while !lines.is_empty() {
+            let room = limit.saturating_sub(self.size) as usize;
+            let fits = if limit == 0 || lines.len() <= room {
+                lines.len()
+            } else {
+                lines[..room].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1)
+            };
+            // A failed rotation must not lose output: the old file simply grows. A line longer than
+            // a whole file gets a file of its own.
+            if fits == 0 && self.size > 0 && self.rotate().is_ok() {
+                continue;
+            }
+            let first_line = || lines.iter().position(|b| *b == b'\n').map_or(lines.len(), |at| at + 1);
+            let end = if fits > 0 { fits } else { first_line() };
+            match self.file.write_all(&lines[..end]) {
+                Ok(()) => self.size += end as u64,
+                Err(_) => self.lost += end as u64,
+            }
+            lines = &lines[end..];
         }
     }
 

@@ -81,19 +81,10 @@ pub fn accept(listener: BorrowedFd) -> io::Result<OwnedFd> {
 pub fn peer_uid(socket: BorrowedFd) -> io::Result<u32> {
     let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     let mut len = size_of::<libc::ucred>() as u32;
+    let (fd, at) = (socket.as_raw_fd(), (&raw mut peer).cast());
     // SAFETY: peer is writable for len bytes.
-    check(
-        unsafe {
-            libc::getsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_PEERCRED,
-                (&raw mut peer).cast(),
-                &mut len,
-            )
-        }
-        .into(),
-    )?;
+    let ret = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, at, &mut len) };
+    check(ret.into())?;
     Ok(peer.uid)
 }
 

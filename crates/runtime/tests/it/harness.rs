@@ -61,6 +61,9 @@ pub fn on_node<F: Future<Output = Node>>(test: impl FnOnce(Node) -> F) {
     for root in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
         assert!(!root.path().join(&config.instance).exists(), "{:?} is left", root.path());
     }
+    let named =
+        || std::fs::read_to_string("/proc/self/cgroup").unwrap().contains(&format!("={}:", config.instance));
+    runtime.block_on(until(|| !named(), "end of the named hierarchy"));
     assert!(!base.exists());
 }
 

@@ -163,6 +163,17 @@ fn shutdown_ends_everything() {
 }
 
 #[test]
+fn a_single_attach_does_not_wait_for_the_kernel_on_version_1() {
+    on_node(|node| async move {
+        let hierarchies = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let named = format!("name={}:", node.config.instance);
+        let v2 = node.supervisor.cgroups().is_v2();
+        assert!(v2 || hierarchies.contains(&named), "no hierarchy with favordynmods: {hierarchies}");
+        node
+    });
+}
+
+#[test]
 fn one_client_at_a_time() {
     on_node(|node| async move {
         let error = Supervisor::connect_or_start(&node.config).await.err().unwrap();

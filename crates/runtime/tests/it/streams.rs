@@ -114,7 +114,8 @@ fn every_client_sees_output_and_a_slow_one_loses_none() {
         let mut slow_text = String::new();
         let (mut a, mut b) = (fast.stdout.take().unwrap(), slow.stdout.take().unwrap());
         let (a, b) = tokio::join!(a.read_to_string(&mut fast_text), b.read_to_string(&mut slow_text));
-        (a.unwrap(), b.unwrap());
+        a.unwrap();
+        b.unwrap();
         assert_eq!(node.exit("c").await.code, 0);
         assert_eq!(fast_text.lines().count(), 40_000);
         assert_eq!(fast_text, slow_text);
@@ -157,7 +158,7 @@ fn logs_rotate_and_reopen() {
         files.sort();
         assert_eq!(files.len(), 3, "{files:?}");
         for file in &files {
-            assert!(file.metadata().unwrap().len() <= 20_000 + (32 << 10), "{file:?}");
+            assert!(file.metadata().unwrap().len() <= 20_000, "{file:?}");
         }
         assert!(node.log("c").trim_end().ends_with("line-2999"));
         let mut spec = node.shell("d", "p", "echo one; read x; echo two");
