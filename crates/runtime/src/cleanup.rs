@@ -10,7 +10,8 @@ use std::time::Duration;
 /// How long killed processes may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends the whole instance: kills the supervisor and every container, removes all cgroups (moving
+/// Ends the whole instance: kills the supervisor, every container, and a daemon other than the
+/// calling process that lives in the instance's cgroup; removes all cgroups (moving
 /// the calling process to the root cgroup if it is inside), the socket, and mounts below `dir`.
 /// Blocks, at most some seconds. Finding nothing is success.
 pub fn cleanup(instance: &str, dir: &Path) -> Result<()> {

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 pub struct Config {
     /// The instance's cgroup, also its name: `minke-1a2b`.
     pub instance: String,
-    /// Directory of the socket and the supervisor's error log; made 0700. Must be held by one
+    /// Absolute directory of the socket and the supervisor's error log; made 0700. Must be held by one
     /// daemon only (the data directory's lock).
     pub dir: PathBuf,
     /// The program that calls [`crate::supervisor::main`] for the first argument `supervisor`:
@@ -152,6 +152,9 @@ impl Supervisor {
     /// Starting blocks the thread for a few milliseconds. Events, among them the exits nobody has
     /// acknowledged yet, come through the receiver.
     pub async fn connect_or_start(config: &Config) -> Result<(Supervisor, Driver, mpsc::Receiver<Event>)> {
+        if !config.dir.is_absolute() {
+            return Err(Error::invalid("the supervisor's directory must be an absolute path"));
+        }
         let cgroups = Cgroups::discover(&config.instance)?;
         if config.place_daemon {
             cgroups.create(cgroup::DAEMON, &Resources::default())?;

@@ -44,9 +44,9 @@ pub fn on_node<F: Future<Output = Node>>(test: impl FnOnce(Node) -> F) {
     let config = Config { instance: name, dir: base.join("run"), program: program(), place_daemon: false };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let pid = runtime.block_on(async {
-        let node = Node::connect(config.clone(), base.clone()).await;
         // A failing test must not leave its containers behind either.
         let guard = Guard(config.clone(), base.clone());
+        let node = Node::connect(config.clone(), base.clone()).await;
         let node = tokio::time::timeout(2 * DEADLINE, test(node)).await.expect("the test hangs");
         let pid = node.supervisor.version().await.unwrap().1;
         node.driver.abort();
