@@ -130,13 +130,13 @@ pub(crate) fn loopback_user() -> UserInfo {
 
 /// Makes what is missing. Runs before the first request is served, and again changes nothing.
 pub(crate) async fn run(server: &Arc<Server>, port: u16) -> Result<()> {
-    for name in ["kube-system", "kube-public", "kube-node-lease", "default"] {
+    // All at once: the store makes what is written together durable together.
+    all(["kube-system", "kube-public", "kube-node-lease", "default"].map(|name| {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        ensure(server, "", "namespaces", object).await?;
-    }
-    for (resource, object) in rbac_objects() {
-        ensure_rbac(server, resource, object).await?;
-    }
+        ensure(server, "", "namespaces", object)
+    }))
+    .await?;
+    all(rbac_objects().into_iter().map(|(resource, object)| ensure_rbac(server, resource, object))).await?;
     for (name, value, text) in [
         ("system-cluster-critical", 2_000_000_000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
         ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
@@ -146,6 +146,10 @@ pub(crate) async fn run(server: &Arc<Server>, port: u16) -> Result<()> {
         ensure(server, "scheduling.k8s.io", "priorityclasses", object).await?;
     }
     kubernetes_service(server, port).await
+}
+
+async fn all(work: impl IntoIterator<Item = impl Future<Output = Result<()>>>) -> Result<()> {
+    futures_util::future::join_all(work).await.into_iter().collect()
 }
 
 async fn kubernetes_service(server: &Arc<Server>, port: u16) -> Result<()> {
@@ -197,6 +201,11 @@ fn request(verb: Verb, group: &str, resource: &str, object: Value) -> Request {
 }
 
 async fn ensure(server: &Arc<Server>, group: &str, resource: &str, object: Value) -> Result<()> {
+    let target = crate::resources::Target::of(api::find(group, "v1", resource).expect("it is in the table"));
+    let place = crate::registry::Place::new(target, meta::namespace(&object), meta::name(&object));
+    if server.store.get(&place.key()).is_some() {
+        return Ok(());
+    }
     let mut call = server.call(loopback_user(), request(Verb::Create, group, resource, object));
     match server.serve(&mut call).await {
         Ok(_) => Ok(()),

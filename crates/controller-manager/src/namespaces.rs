@@ -14,23 +14,32 @@ use serde_json::{Value, json};
 /// Between looks at a namespace whose objects are going away: their going is not watched.
 const CONTENT_STEP: Duration = Duration::from_millis(100);
 
+/// One identity per concern.
+pub struct Clients {
+    pub content: Client,
+    pub accounts: Client,
+    pub bundles: Client,
+}
+
 struct Namespaces {
-    client: Client,
+    clients: Clients,
     namespaces: Cache,
     accounts: Cache,
     bundles: Cache,
     ca_pem: String,
 }
 
-pub async fn run(env: Env, client: Client, ca_pem: String) {
+pub async fn run(env: Env, informers: Client, clients: Clients, ca_pem: String) {
     let only = |name: &str| Options { field_selector: format!("metadata.name={name}"), ..Options::default() };
-    let resource = |name: &str| client.resource("", "v1", name);
-    let mut namespaces = Reflector::start(&env, resource("namespaces"), "", Options::default());
-    let mut accounts = Reflector::start(&env, resource("serviceaccounts"), "", only(service_account::NAME));
-    let mut bundles = Reflector::start(&env, resource("configmaps"), "", only(root_ca::NAME));
+    let namespaces = informers.resource("", "v1", "namespaces");
+    let mut namespaces = Reflector::start(&env, namespaces, "", Options::default());
+    let accounts = informers.resource("", "v1", "serviceaccounts");
+    let mut accounts = Reflector::start(&env, accounts, "", only(service_account::NAME));
+    let bundles = informers.resource("", "v1", "configmaps");
+    let mut bundles = Reflector::start(&env, bundles, "", only(root_ca::NAME));
     let queue: Queue<String> = Queue::new();
     let controller = Namespaces {
-        client: client.clone(),
+        clients,
         namespaces: namespaces.cache.clone(),
         accounts: accounts.cache.clone(),
         bundles: bundles.cache.clone(),
@@ -78,9 +87,9 @@ impl Namespaces {
             return self.delete_content(name, &object).await;
         }
         if let Some(account) = service_account::plan(&object, self.accounts.get(name, service_account::NAME).as_deref()) {
-            ignore_existing(self.client.resource("", "v1", "serviceaccounts").create(name, account).await)?;
+            ignore_existing(self.clients.accounts.resource("", "v1", "serviceaccounts").create(name, account).await)?;
         }
-        let bundles = self.client.resource("", "v1", "configmaps");
+        let bundles = self.clients.bundles.resource("", "v1", "configmaps");
         match root_ca::plan(&object, self.bundles.get(name, root_ca::NAME).as_deref(), &self.ca_pem) {
             Some(root_ca::Action::Create(bundle)) => ignore_existing(bundles.create(name, bundle).await)?,
             Some(root_ca::Action::Update(bundle)) => {
@@ -93,7 +102,7 @@ impl Namespaces {
 
     async fn delete_content(&self, name: &str, object: &Value) -> client::Result<Option<Duration>> {
         let content = self.content(name).await?;
-        let namespaces = self.client.resource("", "v1", "namespaces");
+        let namespaces = self.clients.content.resource("", "v1", "namespaces");
         let mut again = None;
         for action in namespace::plan(object, &content) {
             match action {
@@ -105,7 +114,7 @@ impl Namespaces {
                     return Ok(None);
                 }
                 Action::DeletePods => {
-                    self.client.pods().delete_collection(name, Options::default()).await?;
+                    self.clients.content.pods().delete_collection(name, Options::default()).await?;
                 }
                 Action::DeleteContent(resources) => {
                     for resource in resources {
@@ -132,7 +141,7 @@ impl Namespaces {
     async fn content(&self, name: &str) -> client::Result<Content> {
         let mut content = Content::new();
         for info in deletable() {
-            let resource = self.client.resource(info.group, info.version, info.resource);
+            let resource = self.clients.content.resource(info.group, info.version, info.resource);
             let list = resource.list(name, Options { limit: 1, ..Options::default() }).await?;
             content.push((format!("{}/{}", info.api_version(), info.resource), list.items.len()));
         }
@@ -141,7 +150,7 @@ impl Namespaces {
 
     async fn delete_all(&self, name: &str, wanted: &str) -> client::Result<()> {
         for info in deletable().filter(|info| format!("{}/{}", info.api_version(), info.resource) == wanted) {
-            let resource = self.client.resource(info.group, info.version, info.resource);
+            let resource = self.clients.content.resource(info.group, info.version, info.resource);
             resource.delete_collection(name, Options::default()).await?;
         }
         Ok(())

@@ -15,9 +15,9 @@ use serde_json::json;
 
 const PERIOD: Duration = Duration::from_secs(20);
 
-pub async fn run(env: Env, client: Client) {
-    let pods = keep(&env, &client, "pods").await;
-    let nodes = keep(&env, &client, "nodes").await;
+pub async fn run(env: Env, informers: Client, client: Client) {
+    let pods = keep(&env, &informers, "pods").await;
+    let nodes = keep(&env, &informers, "nodes").await;
     let mut missing: BTreeMap<String, Timestamp> = BTreeMap::new();
     loop {
         env.sleep(PERIOD).await;

@@ -2,6 +2,7 @@
 //! async. Each module is one controller; `controller-manager` feeds it and carries out its plan.
 
 pub mod namespace;
+pub mod node_taints;
 pub mod pod_gc;
 pub mod root_ca;
 pub mod service_account;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Version of the directory's layout; a newer one is refused.
@@ -22,6 +22,8 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .map_err(|error| format!("cannot make the data directory {}: {error}", path.display()))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            .map_err(|error| format!("cannot protect the data directory {}: {error}", path.display()))?;
         let path = fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let lock = lock(&path)?;
         check_format(&path)?;

@@ -131,12 +131,14 @@ async fn serve(options: &Up) -> Result<(), String> {
     let component = |name: &str, groups: &[&str], agent: &str| {
         Client::new(api.transport_for(UserInfo::new(name, groups)), agent)
     };
-    let clients = controller_manager::Clients {
-        scheduler: component("system:kube-scheduler", &[], "kube-scheduler"),
-        controllers: component("system:kube-controller-manager", &[], "kube-controller-manager"),
+    let scheduler = component("system:kube-scheduler", &[], "kube-scheduler");
+    let controller = |name: &str| {
+        let user = format!("system:serviceaccount:kube-system:{name}");
+        component(&user, &["system:serviceaccounts", "system:serviceaccounts:kube-system"], name)
     };
-    let ca = api.ca_pem().to_string();
-    controller_manager::start(&env, clients, controller_manager::Config { ca_pem: ca });
+    let config = controller_manager::Config { ca_pem: api.ca_pem().to_string() };
+    let informers = component("system:kube-controller-manager", &[], "kube-controller-manager");
+    controller_manager::start(&env, scheduler, informers, &controller, config);
     let _node = if options.api_only {
         None
     } else {
