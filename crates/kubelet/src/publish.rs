@@ -119,7 +119,8 @@ fn patch(old: &Value, new: &Value) -> Value {
     let (old, new) = (old.as_object().unwrap_or(&empty), new.as_object().unwrap_or(&empty));
     for (field, value) in new {
         if old.get(field) != Some(value) {
-            out.insert(field.clone(), value.clone());
+            let value = if field == "conditions" { with_nulls(value) } else { value.clone() };
+            out.insert(field.clone(), value);
         }
     }
     for field in ["reason", "message", "resize"] {
@@ -128,6 +129,17 @@ fn patch(old: &Value, new: &Value) -> Value {
         }
     }
     Value::Object(out)
+}
+
+/// A condition is merged field by field: what it no longer says must be taken away.
+fn with_nulls(conditions: &Value) -> Value {
+    let mut conditions = conditions.clone();
+    for condition in conditions.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        for field in ["reason", "message"] {
+            condition.entry(field).or_insert(Value::Null);
+        }
+    }
+    conditions
 }
 
 #[cfg(test)]
