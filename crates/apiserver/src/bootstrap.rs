@@ -55,7 +55,9 @@ fn rule(line: &str) -> Option<Rule> {
 /// Names and rules of the cluster roles.
 pub(crate) fn cluster_roles() -> Vec<(String, Vec<Rule>)> {
     let roles = blocks().into_iter().filter(|block| block.head[0] == "clusterrole");
-    roles.map(|block| (block.head[1].to_owned(), block.lines.iter().filter_map(|line| rule(line)).collect())).collect()
+    roles
+        .map(|block| (block.head[1].to_owned(), block.lines.iter().filter_map(|line| rule(line)).collect()))
+        .collect()
 }
 
 /// The roles and bindings as objects, with their resources.
@@ -138,8 +140,16 @@ pub(crate) async fn run(server: &Arc<Server>, port: u16) -> Result<()> {
     .await?;
     all(rbac_objects().into_iter().map(|(resource, object)| ensure_rbac(server, resource, object))).await?;
     for (name, value, text) in [
-        ("system-cluster-critical", 2_000_000_000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
-        ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
+        (
+            "system-cluster-critical",
+            2_000_000_000,
+            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+        ),
+        (
+            "system-node-critical",
+            2_000_001_000,
+            "Used for system critical pods that must not be moved from their current node.",
+        ),
     ] {
         let object = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
             "value": value, "description": text, "preemptionPolicy": "PreemptLowerPriority"});

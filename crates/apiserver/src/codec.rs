@@ -35,7 +35,9 @@ fn splice_at(stored: &[u8]) -> Option<(usize, bool)> {
         stored[from..].windows(what.len()).position(|window| window == what).map(|at| from + at + what.len())
     };
     let metadata = find(0, METADATA)?;
-    let behind_uid = find(metadata, UID).filter(|at| !stored[metadata..*at].contains(&b'{')).and_then(|at| find(at, b"\""));
+    let behind_uid = find(metadata, UID)
+        .filter(|at| !stored[metadata..*at].contains(&b'{'))
+        .and_then(|at| find(at, b"\""));
     Some(behind_uid.map_or((metadata, false), |at| (at, true)))
 }
 
@@ -82,7 +84,10 @@ mod tests {
         assert_eq!(stored, want);
         let mut out = Vec::new();
         splice(&stored, 9, &mut out);
-        assert_eq!(String::from_utf8_lossy(&out), want.replace(r#""uid":"u""#, r#""uid":"u","resourceVersion":"9""#));
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            want.replace(r#""uid":"u""#, r#""uid":"u","resourceVersion":"9""#)
+        );
         let back: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(to_json(&back), out);
     }

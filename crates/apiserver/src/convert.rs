@@ -61,7 +61,8 @@ fn hpa_to_v1(map: &mut Map<String, Value>) {
     let mut kept: Vec<(&str, Value)> = Vec::new();
     if let Some(spec) = map.get_mut("spec").and_then(Value::as_object_mut) {
         let mut metrics = take_array(spec, "metrics");
-        let cpu = |m: &Value| is_cpu_utilization(m) && !m["resource"]["target"]["averageUtilization"].is_null();
+        let cpu =
+            |m: &Value| is_cpu_utilization(m) && !m["resource"]["target"]["averageUtilization"].is_null();
         if let Some(at) = metrics.iter().position(cpu) {
             let metric = metrics.remove(at);
             let target = metric["resource"]["target"]["averageUtilization"].clone();

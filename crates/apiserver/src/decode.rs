@@ -21,7 +21,11 @@ fn type_of(gvk: &GroupVersionKind) -> Option<TypeRef> {
 }
 
 /// Warnings, or nothing, or a refusal, by the `fieldValidation` of the request.
-fn judge(problems: &[StrictProblem], validation: &str, refuse: impl FnOnce(String) -> Box<Status>) -> Result<Vec<String>> {
+fn judge(
+    problems: &[StrictProblem],
+    validation: &str,
+    refuse: impl FnOnce(String) -> Box<Status>,
+) -> Result<Vec<String>> {
     match validation {
         "Ignore" => Ok(Vec::new()),
         "Strict" if !problems.is_empty() => Err(refuse(schema::strict_message(problems))),
@@ -32,7 +36,12 @@ fn judge(problems: &[StrictProblem], validation: &str, refuse: impl FnOnce(Strin
 
 /// Reads a body that should be of this kind. Gives the object and the warnings. An object of another
 /// kind is decoded as what it is; the caller tells the difference.
-pub(crate) fn body(expected: &GroupVersionKind, format: Format, bytes: &[u8], validation: &str) -> Result<(Value, Vec<String>)> {
+pub(crate) fn body(
+    expected: &GroupVersionKind,
+    format: Format,
+    bytes: &[u8],
+    validation: &str,
+) -> Result<(Value, Vec<String>)> {
     let unrecognized = |error: &DecodeError| {
         bad(format!(
             "the object provided is unrecognized (must be of type {}): {error} ({})",
@@ -51,7 +60,12 @@ pub(crate) fn body(expected: &GroupVersionKind, format: Format, bytes: &[u8], va
         gvk.kind = sniffed.kind;
     }
     let unhandled = |error: String| {
-        bad(format!("{} in version {} cannot be handled as a {}: {error}", gvk.kind, go::quote(&gvk.version), expected.kind))
+        bad(format!(
+            "{} in version {} cannot be handled as a {}: {error}",
+            gvk.kind,
+            go::quote(&gvk.version),
+            expected.kind
+        ))
     };
     let Some(ty) = type_of(&gvk) else {
         let (kind, version) = (go::quote(&gvk.kind), go::quote(&gvk.api_version()));
@@ -71,13 +85,14 @@ pub(crate) fn body(expected: &GroupVersionKind, format: Format, bytes: &[u8], va
 
 /// Reads DeleteOptions, which come under any group and version.
 pub(crate) fn delete_options(format: Format, bytes: &[u8]) -> Result<Value> {
-    let decoded = match (format, schema::table().definition("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")) {
-        (_, None) => return Err(Box::new(Status::internal("the schema table lacks DeleteOptions"))),
-        (Format::Json, Some(ty)) => schema::decode_json(ty, bytes).map(|decoded| decoded.object),
-        (Format::Yaml, Some(ty)) => schema::decode_yaml(ty, bytes).map(|decoded| decoded.object),
-        (Format::Protobuf, Some(ty)) => schema::protobuf::Envelope::read(bytes)
-            .and_then(|envelope| schema::protobuf::decode_message(ty, envelope.raw)),
-    };
+    let decoded =
+        match (format, schema::table().definition("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")) {
+            (_, None) => return Err(Box::new(Status::internal("the schema table lacks DeleteOptions"))),
+            (Format::Json, Some(ty)) => schema::decode_json(ty, bytes).map(|decoded| decoded.object),
+            (Format::Yaml, Some(ty)) => schema::decode_yaml(ty, bytes).map(|decoded| decoded.object),
+            (Format::Protobuf, Some(ty)) => schema::protobuf::Envelope::read(bytes)
+                .and_then(|envelope| schema::protobuf::decode_message(ty, envelope.raw)),
+        };
     decoded.map_err(|error| bad(format!("the DeleteOptions could not be read: {error} ({})", summary(bytes))))
 }
 

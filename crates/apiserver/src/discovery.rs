@@ -76,7 +76,9 @@ pub(crate) fn respond(server: &Server, incoming: &Asked) -> Option<Result<Respon
     let aggregates = segments.len() == 1;
     let form = negotiate::negotiate(&incoming.headers, &incoming.query, |encoding, shape| match shape {
         Shape::Plain => encoding != Encoding::Protobuf,
-        Shape::Discovery(version) => aggregates && encoding == Encoding::Json && matches!(version.as_str(), "v2" | "v2beta1"),
+        Shape::Discovery(version) => {
+            aggregates && encoding == Encoding::Json && matches!(version.as_str(), "v2" | "v2beta1")
+        }
         _ => false,
     });
     Some(form.map(|form| match &form.shape {
@@ -154,7 +156,8 @@ fn aggregated(groups: &[Group], core: bool, version: &str, incoming: &Asked) -> 
         "v2" => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
         _ => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
     };
-    let mut response = respond::plain(StatusCode::OK, content_type, if matches { String::new() } else { body });
+    let mut response =
+        respond::plain(StatusCode::OK, content_type, if matches { String::new() } else { body });
     if matches {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response.headers_mut().remove(CONTENT_TYPE);
@@ -180,7 +183,8 @@ fn aggregated_group(group: &Group) -> Value {
 }
 
 fn aggregated_resource(info: &ResourceInfo) -> Value {
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let kind =
+        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let mut value = json!({
         "resource": info.resource,
         "responseKind": kind(info.group, info.version, info.kind),

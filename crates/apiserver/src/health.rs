@@ -1,9 +1,9 @@
 //! Health, version, metrics, and what others need to verify our service account tokens.
 
 use crate::context::Result;
+use crate::http::Form;
 use crate::http::respond::{self, ResponseBody};
 use crate::http::service::Asked;
-use crate::http::Form;
 use crate::server::Server;
 use apimachinery::Status;
 use http::{Response, StatusCode};
@@ -51,7 +51,11 @@ fn health(server: &Server, path: &str, verbose: bool) -> Response<ResponseBody> 
     }
     let mut text = String::new();
     for (check, good) in checks {
-        text.push_str(&if good { format!("[+]{check} ok\n") } else { format!("[-]{check} failed: reason withheld\n") });
+        text.push_str(&if good {
+            format!("[+]{check} ok\n")
+        } else {
+            format!("[-]{check} failed: reason withheld\n")
+        });
     }
     text.push_str(&if healthy { format!("{name} check passed\n") } else { format!("{name} check failed\n") });
     let code = if healthy { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };

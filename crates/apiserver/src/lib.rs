@@ -71,6 +71,7 @@ impl ApiServer {
             authz: authz::Authorizer { rbac: authz::rbac::Rbac::new(&store) },
             flow: flow::Flow::new(),
             metrics: metrics::Metrics::default(),
+            quota: Arc::default(),
             store: store.clone(),
             env: env.clone(),
             config: config.clone(),

@@ -33,7 +33,9 @@ pub(crate) fn prepare_create(target: Target, object: &mut Value, uid: String, no
 pub(crate) fn prepare_update(target: Target, subresource: &str, new: &mut Value, old: &Value) {
     let kept = meta::metadata(old);
     let map = meta::metadata_mut(new);
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "managedFields"] {
+    for field in
+        ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "managedFields"]
+    {
         match kept.and_then(|kept| kept.get(field)) {
             Some(value) => map.insert(field.into(), value.clone()),
             None => map.remove(field),
@@ -89,7 +91,9 @@ pub(crate) fn validate(target: Target, object: &Value) -> Vec<FieldError> {
         // The suffix completes a prefix that ends in a dash.
         let whole = format!("{}a", generate.strip_suffix('-').unwrap_or(generate));
         let problems = name_problems(target, &whole);
-        errors.extend(problems.into_iter().map(|p| FieldError::invalid(&at.child("generateName"), generate, p)));
+        errors.extend(
+            problems.into_iter().map(|p| FieldError::invalid(&at.child("generateName"), generate, p)),
+        );
     }
     if name.is_empty() {
         errors.push(FieldError::required(&at.child("name"), "name or generateName is required"));
@@ -103,7 +107,9 @@ pub(crate) fn validate(target: Target, object: &Value) -> Vec<FieldError> {
             errors.push(FieldError::required(&at.child("namespace"), ""));
         } else {
             let problems = validation::dns1123_label(namespace);
-            errors.extend(problems.into_iter().map(|p| FieldError::invalid(&at.child("namespace"), namespace, p)));
+            errors.extend(
+                problems.into_iter().map(|p| FieldError::invalid(&at.child("namespace"), namespace, p)),
+            );
         }
     } else if !namespace.is_empty() {
         errors.push(FieldError::forbidden(&at.child("namespace"), "not allowed on this type"));
@@ -138,8 +144,14 @@ fn validate_owners(object: &Value, at: &Path) -> Vec<FieldError> {
     let mut controllers = 0;
     for (index, owner) in meta::owner_references(object).enumerate() {
         let at = at.index(index);
-        if apimachinery::gvk::parse_api_version(owner.api_version()).is_none_or(|(_, version)| version.is_empty()) {
-            errors.push(FieldError::invalid(&at.child("apiVersion"), owner.api_version(), "version must not be empty"));
+        if apimachinery::gvk::parse_api_version(owner.api_version())
+            .is_none_or(|(_, version)| version.is_empty())
+        {
+            errors.push(FieldError::invalid(
+                &at.child("apiVersion"),
+                owner.api_version(),
+                "version must not be empty",
+            ));
         }
         for (field, text) in [("kind", owner.kind()), ("name", owner.name()), ("uid", owner.uid())] {
             if text.is_empty() {
@@ -161,7 +173,11 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for field in ["name", "namespace", "uid", "creationTimestamp"] {
         let value = |object: &Value| {
-            meta::metadata(object).and_then(|m| m.get(field)).and_then(Value::as_str).unwrap_or_default().to_owned()
+            meta::metadata(object)
+                .and_then(|m| m.get(field))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
         };
         if value(new) != value(old) {
             errors.push(FieldError::invalid(&at.child(field), value(new), "field is immutable"));
@@ -183,7 +199,11 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
 }
 
 /// The namespace of the object against that of the request; fills it in where it is missing.
-pub(crate) fn settle_namespace(target: Target, namespace: &str, object: &mut Value) -> Result<(), Box<Status>> {
+pub(crate) fn settle_namespace(
+    target: Target,
+    namespace: &str,
+    object: &mut Value,
+) -> Result<(), Box<Status>> {
     if !target.info.namespaced {
         meta::set_namespace(object, "");
         return Ok(());

@@ -112,7 +112,11 @@ fn accepts(accept: &str, media: &str) -> bool {
     accept.split(',').any(|range| range.split(';').next().unwrap_or_default().trim() == media)
 }
 
-fn document_response(document: &Document, content_type: &'static str, incoming: &Asked) -> Response<ResponseBody> {
+fn document_response(
+    document: &Document,
+    content_type: &'static str,
+    incoming: &Asked,
+) -> Response<ResponseBody> {
     let tag = format!("\"{}\"", document.hash);
     let known = incoming.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
     let content = if known { Bytes::new() } else { document.content.clone() };

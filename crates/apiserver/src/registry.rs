@@ -60,7 +60,9 @@ pub(crate) fn store_status(place: &Place, error: &store::Error) -> Box<Status> {
         store::Error::Exists(_) => Status::already_exists(&resource, &place.name),
         store::Error::NotFound(_) => Status::not_found(&resource, &place.name),
         store::Error::Conflict(_) => Status::modified(&resource, &place.name),
-        store::Error::Compacted { requested, oldest } => Status::too_old_resource_version(*requested, *oldest),
+        store::Error::Compacted { requested, oldest } => {
+            Status::too_old_resource_version(*requested, *oldest)
+        }
         store::Error::Future { requested, current } => Status::timeout_rv_too_large(*requested, *current),
         store::Error::TooLarge { limit, .. } => Status::request_entity_too_large(*limit),
         store::Error::NoSpace(_) | store::Error::Io(_) | store::Error::Stopped(_) | store::Error::Open(_) => {
@@ -82,7 +84,11 @@ impl Server {
     }
 
     /// Stores a new object whose every field is settled.
-    pub(crate) async fn insert(&self, place: &Place, object: &Value) -> std::result::Result<Arc<Entry>, store::Error> {
+    pub(crate) async fn insert(
+        &self,
+        place: &Place,
+        object: &Value,
+    ) -> std::result::Result<Arc<Entry>, store::Error> {
         let stored = codec::encode(&place.target.to_stored(object));
         self.store.create(&place.key(), stored, self.ttl(place.target)).await
     }
@@ -178,7 +184,8 @@ impl Server {
 pub(crate) fn is_held(target: Target, object: &Value) -> bool {
     let spec_finalizers = || object.pointer("/spec/finalizers").and_then(Value::as_array);
     let namespace = target.info.group.is_empty() && target.info.resource == "namespaces";
-    meta::finalizers(object).next().is_some() || namespace && spec_finalizers().is_some_and(|list| !list.is_empty())
+    meta::finalizers(object).next().is_some()
+        || namespace && spec_finalizers().is_some_and(|list| !list.is_empty())
 }
 
 fn grace_is_over(object: &Value) -> bool {

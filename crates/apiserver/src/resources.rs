@@ -21,7 +21,8 @@ pub(crate) struct Target {
 impl Target {
     /// A resource by name; `None` if it does not exist or is not served.
     pub fn find(gvr: &GroupVersionResource) -> Option<Target> {
-        let info = api::find(&gvr.group, &gvr.version, &gvr.resource).filter(|info| info.served_by_default)?;
+        let info =
+            api::find(&gvr.group, &gvr.version, &gvr.resource).filter(|info| info.served_by_default)?;
         Some(Target::of(info))
     }
 
@@ -81,7 +82,7 @@ impl Target {
     }
 
     /// The object in the stored version.
-    pub fn to_stored<'a>(&self, object: &'a Value) -> Cow<'a, Value> {
+    pub fn to_stored<'a>(self, object: &'a Value) -> Cow<'a, Value> {
         if self.is_stored_version() {
             return Cow::Borrowed(object);
         }

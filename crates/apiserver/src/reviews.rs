@@ -34,7 +34,10 @@ pub(crate) async fn serve(server: &Server, call: &mut Call, target: Target) -> R
         "localsubjectaccessreviews" => {
             let asked = review.pointer("/spec/resourceAttributes/namespace").and_then(Value::as_str);
             if asked != Some(&call.request.namespace) {
-                let text = format!("spec.resourceAttributes.namespace must match namespace: {}", call.request.namespace);
+                let text = format!(
+                    "spec.resourceAttributes.namespace must match namespace: {}",
+                    call.request.namespace
+                );
                 return Err(Box::new(Status::bad_request(text)));
             }
             access(server, &subject(&review), &review)?
@@ -134,7 +137,8 @@ fn field_selector(resource: &Value) -> String {
         return raw.to_owned();
     }
     let requirements = selector["requirements"].as_array().into_iter().flatten();
-    let terms = requirements.filter_map(|r| Some(format!("{}={}", r["key"].as_str()?, r["values"][0].as_str()?)));
+    let terms =
+        requirements.filter_map(|r| Some(format!("{}={}", r["key"].as_str()?, r["values"][0].as_str()?)));
     terms.collect::<Vec<_>>().join(",")
 }
 

@@ -21,8 +21,12 @@ impl Selectors {
     pub fn of(call: &Call, target: Target) -> Result<Selectors> {
         let options = call.options();
         let bad = |text: String| Box::new(Status::bad_request(text));
-        let labels = labels::Selector::parse(&options.label_selector)
-            .map_err(|text| bad(format!("unable to parse requirement: {}", text.trim_start_matches("unable to parse requirement: "))))?;
+        let labels = labels::Selector::parse(&options.label_selector).map_err(|text| {
+            bad(format!(
+                "unable to parse requirement: {}",
+                text.trim_start_matches("unable to parse requirement: ")
+            ))
+        })?;
         let fields = fields::Selector::parse(&options.field_selector).map_err(bad)?;
         let fields = fields.transform(|field| canonical(target, field)).map_err(bad)?;
         let by_name = |field: &str| matches!(field, "metadata.name" | "metadata.namespace");

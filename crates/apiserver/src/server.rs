@@ -29,6 +29,8 @@ pub(crate) struct Server {
     pub authz: Authorizer,
     pub flow: Flow,
     pub metrics: Metrics,
+    /// Held by a write that a quota limits.
+    pub quota: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The answer to a request of any verb.
@@ -49,8 +51,8 @@ impl Server {
 
     /// Serves a typed request for its user.
     pub async fn serve(self: &Arc<Self>, call: &mut Call) -> Result<Reply> {
-        let target = Target::find(&call.request.resource)
-            .ok_or_else(|| Box::new(Status::resource_not_found()))?;
+        let target =
+            Target::find(&call.request.resource).ok_or_else(|| Box::new(Status::resource_not_found()))?;
         self.authz.authorize(self, &Attributes::of(call))?;
         let _room = self.flow.enter(&call.user, call.verb())?;
         let started = self.env.instant();
@@ -60,7 +62,9 @@ impl Server {
         let reply = served.unwrap_or_else(|panic| {
             let text = panic_text(&*panic);
             tracing::error!(verb, resource, "a handler panicked: {text}");
-            Err(Box::new(Status::internal("this request caused the apiserver to panic. Look in the logs for details.")))
+            Err(Box::new(Status::internal(
+                "this request caused the apiserver to panic. Look in the logs for details.",
+            )))
         });
         let code = match &reply {
             Ok(Reply::Answer(answer)) => answer.code,
@@ -110,7 +114,10 @@ fn check_path(call: &Call, target: Target) -> Result<()> {
     if needs_name && request.name.is_empty() {
         return bad("name must be provided");
     }
-    if [&request.name, &request.namespace].iter().any(|part| part.contains('/') || *part == "." || *part == "..") {
+    if [&request.name, &request.namespace]
+        .iter()
+        .any(|part| part.contains('/') || *part == "." || *part == "..")
+    {
         return bad("a name may not contain '/' or be '.' or '..'");
     }
     let collection = matches!(call.verb(), Verb::List | Verb::Watch | Verb::DeleteCollection);
@@ -124,7 +131,11 @@ fn check_path(call: &Call, target: Target) -> Result<()> {
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic.downcast_ref::<String>().map_or_else(|| *panic.downcast_ref::<&str>().unwrap_or(&"?"), |text| text)
+    match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "of unknown cause",
+    }
 }
 
 impl Listed {

@@ -87,7 +87,10 @@ fn cluster_ips(service: &Value) -> BTreeSet<IpAddr> {
 
 /// An update that leaves out what was allocated keeps it.
 pub(crate) fn prepare_update(target: Target, subresource: &str, new: &mut Value, old: &Value) {
-    if !is_service(target) || !subresource.is_empty() || !wants_address(old) && text(old, "/spec/clusterIP") != "None" {
+    if !is_service(target)
+        || !subresource.is_empty()
+        || !wants_address(old) && text(old, "/spec/clusterIP") != "None"
+    {
         return;
     }
     let Some(spec) = new.get_mut("spec").and_then(Value::as_object_mut) else { return };
@@ -100,10 +103,14 @@ pub(crate) fn prepare_update(target: Target, subresource: &str, new: &mut Value,
         return;
     }
     let unset = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().is_empty();
-    let fields: &[&str] =
-        if unset { &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] } else { &["clusterIPs", "ipFamilies", "ipFamilyPolicy"] };
+    let fields: &[&str] = if unset {
+        &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]
+    } else {
+        &["clusterIPs", "ipFamilies", "ipFamilyPolicy"]
+    };
     for field in fields {
-        let missing = spec.get(*field).is_none_or(|value| value.is_null() || *value == json!([]) || value == "");
+        let missing =
+            spec.get(*field).is_none_or(|value| value.is_null() || *value == json!([]) || value == "");
         if let (true, Some(value)) = (missing, old.pointer(&format!("/spec/{field}"))) {
             spec.insert((*field).into(), value.clone());
         }
@@ -130,7 +137,12 @@ fn keep_node_ports(new: &mut Value, old: &Value) {
     }
 }
 
-pub(crate) async fn allocate_create(server: &Server, call: &Call, target: Target, object: &mut Value) -> Result<()> {
+pub(crate) async fn allocate_create(
+    server: &Server,
+    call: &Call,
+    target: Target,
+    object: &mut Value,
+) -> Result<()> {
     if !is_service(target) {
         return Ok(());
     }
@@ -150,7 +162,13 @@ pub(crate) async fn allocate_update(
     allocate(server, call, target, object, old).await
 }
 
-async fn allocate(server: &Server, call: &Call, target: Target, service: &mut Value, old: &Value) -> Result<()> {
+async fn allocate(
+    server: &Server,
+    call: &Call,
+    target: Target,
+    service: &mut Value,
+    old: &Value,
+) -> Result<()> {
     let (had_ips, had_ports) = (cluster_ips(old), node_ports(old));
     let result = match addresses(server, call, target, service, &had_ips).await {
         Ok(()) => ports(server, call, target, service, &had_ports).await,
@@ -188,7 +206,8 @@ async fn addresses(
     }
     let ip = service["spec"]["clusterIP"].clone();
     let Some(spec) = service["spec"].as_object_mut() else { return Ok(()) };
-    let empty = |value: Option<&Value>| value.is_none_or(|v| v.is_null() || v.as_array().is_some_and(Vec::is_empty));
+    let empty =
+        |value: Option<&Value>| value.is_none_or(|v| v.is_null() || v.as_array().is_some_and(Vec::is_empty));
     if empty(spec.get("clusterIPs")) {
         spec.insert("clusterIPs".into(), json!([ip]));
     }
@@ -236,7 +255,12 @@ fn address_claim(server: &Server, service: &Value, address: IpAddr) -> (String, 
 }
 
 /// Claims a key for a Service; `false` if somebody else has it.
-async fn claim(server: &Server, key: &str, value: Bytes, owner_at: &str) -> std::result::Result<bool, store::Error> {
+async fn claim(
+    server: &Server,
+    key: &str,
+    value: Bytes,
+    owner_at: &str,
+) -> std::result::Result<bool, store::Error> {
     match server.store.create(key, value.clone(), None).await {
         Ok(_) => Ok(true),
         Err(store::Error::Exists(entry)) => {
@@ -261,8 +285,9 @@ async fn free_address(server: &Server, call: &Call, target: Target, service: &Va
     let last = size(range) - 1;
     // The first addresses are left to those who ask for one by number (KEP-3070), as upstream does.
     let offset = (size(range) / 16).clamp(16, 256).min(last / 2);
-    let random = (0..RANDOM_TRIES)
-        .map(|_| offset + u128::from(server.env.random_below(u64::try_from(last - offset).unwrap_or(u64::MAX))));
+    let random = (0..RANDOM_TRIES).map(|_| {
+        offset + u128::from(server.env.random_below(u64::try_from(last - offset).unwrap_or(u64::MAX)))
+    });
     for candidate in random.chain(offset..last.min(offset + MAX_SEARCH)).chain(2..offset) {
         let address = nth(range, candidate);
         let (key, value) = address_claim(server, service, address);
@@ -270,17 +295,28 @@ async fn free_address(server: &Server, call: &Call, target: Target, service: &Va
             if server.store.get(&key).is_none() {
                 return Ok(address);
             }
-        } else if claim(server, &key, value, "/spec/parentRef").await.map_err(|e| store_status(&place_of(target, service), &e))? {
+        } else if claim(server, &key, value, "/spec/parentRef")
+            .await
+            .map_err(|e| store_status(&place_of(target, service), &e))?
+        {
             return Ok(address);
         }
     }
     Err(Box::new(apimachinery::Status::internal("failed to allocate a serviceIP: range is full")))
 }
 
-async fn claim_asked(server: &Server, call: &Call, target: Target, service: &Value, address: IpAddr) -> Result<()> {
+async fn claim_asked(
+    server: &Server,
+    call: &Call,
+    target: Target,
+    service: &Value,
+    address: IpAddr,
+) -> Result<()> {
     let path = Path::new("spec").child("clusterIPs");
     let asked = service["spec"].get("clusterIPs").cloned().unwrap_or_else(|| json!([address.to_string()]));
-    let refused = |text: String| refuse(target, meta::name(service), &[FieldError::invalid(&path, asked.clone(), text)]);
+    let refused = |text: String| {
+        refuse(target, meta::name(service), &[FieldError::invalid(&path, asked.clone(), text)])
+    };
     let range = server.config.service_range;
     if !contains(range, address) {
         return refused(format!(
@@ -292,16 +328,28 @@ async fn claim_asked(server: &Server, call: &Call, target: Target, service: &Val
     let free = if call.dry_run() {
         server.store.get(&key).is_none()
     } else {
-        claim(server, &key, value, "/spec/parentRef").await.map_err(|e| store_status(&place_of(target, service), &e))?
+        claim(server, &key, value, "/spec/parentRef")
+            .await
+            .map_err(|e| store_status(&place_of(target, service), &e))?
     };
-    if free { Ok(()) } else { refused(format!("failed to allocate IP {address}: provided IP is already allocated")) }
+    if free {
+        Ok(())
+    } else {
+        refused(format!("failed to allocate IP {address}: provided IP is already allocated"))
+    }
 }
 
 fn port_key(port: u16) -> String {
     format!("/registry/ranges/servicenodeports/{port}")
 }
 
-async fn claim_port(server: &Server, call: &Call, target: Target, service: &Value, port: u16) -> Result<bool> {
+async fn claim_port(
+    server: &Server,
+    call: &Call,
+    target: Target,
+    service: &Value,
+    port: u16,
+) -> Result<bool> {
     let key = port_key(port);
     if call.dry_run() {
         return Ok(server.store.get(&key).is_none());
@@ -314,11 +362,20 @@ async fn claim_port(server: &Server, call: &Call, target: Target, service: &Valu
     claimed.map_err(|error| store_status(&place_of(target, service), &error))
 }
 
-async fn ports(server: &Server, call: &Call, target: Target, service: &mut Value, had: &BTreeSet<u16>) -> Result<()> {
+async fn ports(
+    server: &Server,
+    call: &Call,
+    target: Target,
+    service: &mut Value,
+    had: &BTreeSet<u16>,
+) -> Result<()> {
     if !wants_node_ports(service) {
         for port in service.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Some(port) = port.as_object_mut()
-                && port.get("nodePort").and_then(Value::as_u64).is_some_and(|p| had.contains(&(p as u16)) || p == 0)
+                && port
+                    .get("nodePort")
+                    .and_then(Value::as_u64)
+                    .is_some_and(|p| had.contains(&(p as u16)) || p == 0)
             {
                 port.remove("nodePort");
             }
@@ -336,9 +393,13 @@ async fn ports(server: &Server, call: &Call, target: Target, service: &mut Value
                 continue;
             }
             let (first, last) = server.config.node_ports;
-            let refused = |text: String| refuse(target, meta::name(service), &[FieldError::invalid(&path, asked, text)]);
+            let refused = |text: String| {
+                refuse(target, meta::name(service), &[FieldError::invalid(&path, asked, text)])
+            };
             if !(first..=last).contains(&port) {
-                refused(format!("provided port is not in the valid range. The range of valid ports is {first}-{last}"))?;
+                refused(format!(
+                    "provided port is not in the valid range. The range of valid ports is {first}-{last}"
+                ))?;
             }
             if !claim_port(server, call, target, service, port).await? {
                 refused("provided port is already allocated".into())?;
@@ -349,8 +410,10 @@ async fn ports(server: &Server, call: &Call, target: Target, service: &mut Value
             service["spec"]["ports"][index]["nodePort"] = port.into();
         }
     }
-    let needs_health = text(service, "/spec/type") == "LoadBalancer" && text(service, "/spec/externalTrafficPolicy") == "Local";
-    if needs_health && service.pointer("/spec/healthCheckNodePort").and_then(Value::as_u64).unwrap_or(0) == 0 {
+    let needs_health = text(service, "/spec/type") == "LoadBalancer"
+        && text(service, "/spec/externalTrafficPolicy") == "Local";
+    if needs_health && service.pointer("/spec/healthCheckNodePort").and_then(Value::as_u64).unwrap_or(0) == 0
+    {
         service["spec"]["healthCheckNodePort"] = free_port(server, call, target, service).await?.into();
     }
     Ok(())
@@ -380,7 +443,13 @@ pub(crate) async fn release(server: &Server, target: Target, object: &Value) {
     }
 }
 
-async fn give_back(server: &Server, dry_run: bool, service: &Value, keep_ips: &BTreeSet<IpAddr>, keep_ports: &BTreeSet<u16>) {
+async fn give_back(
+    server: &Server,
+    dry_run: bool,
+    service: &Value,
+    keep_ips: &BTreeSet<IpAddr>,
+    keep_ports: &BTreeSet<u16>,
+) {
     if dry_run {
         return;
     }
@@ -397,7 +466,9 @@ async fn give_back(server: &Server, dry_run: bool, service: &Value, keep_ips: &B
 async fn release_key(server: &Server, key: &str, owner_at: &str, namespace: &str, name: &str) {
     let Some(entry) = server.store.get(key) else { return };
     let tree = codec::tree(&entry);
-    let own = tree.pointer(owner_at).is_some_and(|o| text(o, "/namespace") == namespace && text(o, "/name") == name);
+    let own = tree
+        .pointer(owner_at)
+        .is_some_and(|o| text(o, "/namespace") == namespace && text(o, "/name") == name);
     if own {
         // Lost races leave a stale claim, which is taken over later.
         let _released = server.store.delete(key, Some(entry.mod_revision)).await;

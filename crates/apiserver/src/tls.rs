@@ -3,7 +3,10 @@
 
 use crate::config::Config;
 use env::Env;
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -51,7 +54,8 @@ impl Pki {
                 identity
             }
         };
-        let key = KeyPair::from_pem(&identity.key).map_err(|error| format!("the CA key is not usable: {error}"))?;
+        let key =
+            KeyPair::from_pem(&identity.key).map_err(|error| format!("the CA key is not usable: {error}"))?;
         let issuer = Issuer::from_ca_cert_pem(&identity.certificate, key);
         let issuer = issuer.map_err(|error| format!("the CA certificate is not usable: {error}"))?;
         Ok(Arc::new(Pki { issuer, ca: identity.certificate, dir: dir.map(Path::to_owned), env: env.clone() }))
@@ -79,7 +83,8 @@ impl Pki {
     pub fn issue_server(&self, user: &str, groups: &[&str], names: &[String]) -> Result<Identity, String> {
         let params = CertificateParams::new(names.to_vec());
         let mut params = params.map_err(|error| format!("a name cannot be in a certificate: {error}"))?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(params, user, groups)
     }
 
@@ -104,8 +109,10 @@ impl Pki {
     pub(crate) fn service_account_key(&self) -> Result<Vec<u8>, String> {
         let path = self.dir.as_ref().map(|dir| dir.join("sa.key"));
         if let Some(path) = path.as_deref().filter(|path| path.exists()) {
-            let pem = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-            let key = KeyPair::from_pem(&pem).map_err(|e| format!("{} is not usable: {e}", path.display()))?;
+            let pem =
+                std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+            let key =
+                KeyPair::from_pem(&pem).map_err(|e| format!("{} is not usable: {e}", path.display()))?;
             return Ok(key.serialize_der());
         }
         let key = KeyPair::generate().map_err(|error| error.to_string())?;
@@ -170,7 +177,8 @@ impl Pki {
 }
 
 fn parse(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
-    let certificates: Result<Vec<_>, _> = rustls_pemfile::certs(&mut identity.certificate.as_bytes()).collect();
+    let certificates: Result<Vec<_>, _> =
+        rustls_pemfile::certs(&mut identity.certificate.as_bytes()).collect();
     let certificates = certificates.map_err(|error| error.to_string())?;
     let key = KeyPair::from_pem(&identity.key).map_err(|error| error.to_string())?;
     Ok((certificates, PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()))))
@@ -178,17 +186,25 @@ fn parse(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKe
 
 fn serving_names(config: &Config) -> Vec<String> {
     let service = "kubernetes.default.svc";
-    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", service]
-        .iter()
-        .map(ToString::to_string)
-        .chain([
-            format!("{service}.{}", config.cluster_domain),
-            config.advertise.to_string(),
-            crate::services::first_address(config.service_range).to_string(),
-        ])
-        .chain(config.listen.iter().map(|address| address.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()))
-        .chain(config.names.iter().cloned())
-        .collect();
+    let mut names: Vec<String> =
+        ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", service]
+            .iter()
+            .map(ToString::to_string)
+            .chain([
+                format!("{service}.{}", config.cluster_domain),
+                config.advertise.to_string(),
+                crate::services::first_address(config.service_range).to_string(),
+            ])
+            .chain(
+                config
+                    .listen
+                    .iter()
+                    .map(|address| address.ip())
+                    .filter(|ip| !ip.is_unspecified())
+                    .map(|ip| ip.to_string()),
+            )
+            .chain(config.names.iter().cloned())
+            .collect();
     names.sort();
     names.dedup();
     names
@@ -251,7 +267,9 @@ fn load(dir: Option<&Path>, name: &str) -> Result<Option<Identity>, String> {
     if !certificate.exists() || !key.exists() {
         return Ok(None);
     }
-    let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()));
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
+    };
     Ok(Some(Identity { certificate: read(&certificate)?, key: read(&key)? }))
 }
 
@@ -265,7 +283,8 @@ fn save(dir: Option<&Path>, name: &str, identity: &Identity) -> Result<(), Strin
 fn write_private(path: &Path, text: &str) -> Result<(), String> {
     let temporary = path.with_extension("tmp");
     let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)

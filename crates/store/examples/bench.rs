@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::{Clock, Embedded, Store};
 
+#[allow(clippy::disallowed_methods, reason = "a bench measures the real clock")]
 #[tokio::main]
 async fn main() {
     let mut args = std::env::args().skip(1);
@@ -35,6 +36,7 @@ async fn main() {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "a bench measures the real clock")]
 /// Creates 1,000 keys per writer, then updates them in turn.
 async fn write(store: Arc<Store>, writer: usize, until: Instant) -> Vec<Duration> {
     let value = Bytes::from(vec![b'x'; 1024]);

@@ -20,7 +20,10 @@ pub enum Condition {
 #[derive(Debug, Clone)]
 pub enum Op {
     /// Sets the value; with `ttl` the key is deleted that long after the commit.
-    Put { value: Bytes, ttl: Option<Duration> },
+    Put {
+        value: Bytes,
+        ttl: Option<Duration>,
+    },
     Delete,
 }
 
@@ -40,6 +43,9 @@ pub trait Sink: Send + Sync {
     fn apply(&self, events: &[Arc<Event>]);
 }
 
+/// Entries in key order, and the revision they are of.
+pub type Ranged = (u64, Vec<Arc<Entry>>);
+
 /// Decides writes. Implementations: [`crate::Memory`], [`crate::Embedded`]; one suite tests them all.
 pub trait Authority: Send + Sync + 'static {
     /// Decides and commits one write. When it answers `Ok`, the write is durable; local authorities
@@ -50,7 +56,7 @@ pub trait Authority: Send + Sync + 'static {
     fn revision(&self) -> BoxFuture<'_, Result<u64, Error>>;
 
     /// Entries whose key starts with `prefix`, in key order, read past any cache, with their revision.
-    fn range(&self, prefix: &str) -> BoxFuture<'_, Result<(u64, Vec<Arc<Entry>>), Error>>;
+    fn range(&self, prefix: &str) -> BoxFuture<'_, Result<Ranged, Error>>;
 
     /// Connects the one sink: it is reset first, then gets every event.
     fn connect(&self, sink: Arc<dyn Sink>) -> Result<(), Error>;

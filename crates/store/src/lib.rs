@@ -23,7 +23,7 @@ mod store;
 pub mod suite;
 mod watcher;
 
-pub use authority::{Authority, Condition, Op, Sink, Write};
+pub use authority::{Authority, Condition, Op, Ranged, Sink, Write};
 pub use embedded::Embedded;
 pub use entry::{Entry, Event};
 pub use error::Error;

@@ -1,7 +1,7 @@
 //! The authority without durability: for tests, simulation and throw-away clusters.
 
 use crate::ledger::Ledger;
-use crate::{Authority, Clock, Entry, Error, Event, Sink, Write};
+use crate::{Authority, Clock, Error, Event, Ranged, Sink, Write};
 use futures_util::future::{BoxFuture, ready};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,7 +37,7 @@ impl Authority for Memory {
         Box::pin(ready(Ok(state.0.revision)))
     }
 
-    fn range(&self, prefix: &str) -> BoxFuture<'_, Result<(u64, Vec<Arc<Entry>>), Error>> {
+    fn range(&self, prefix: &str) -> BoxFuture<'_, Result<Ranged, Error>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Box::pin(ready(Ok((state.0.revision, state.0.range(prefix)))))
     }

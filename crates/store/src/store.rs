@@ -38,12 +38,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::TooLarge`], or a failed write.
-    pub async fn create(
-        &self,
-        key: &str,
-        value: Bytes,
-        ttl: Option<Duration>,
-    ) -> Result<Arc<Entry>, Error> {
+    pub async fn create(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<Arc<Entry>, Error> {
         let write = Write { key: key.into(), condition: Condition::Absent, op: Op::Put { value, ttl } };
         Ok(self.commit(write).await?.entry.clone())
     }

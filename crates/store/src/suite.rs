@@ -67,12 +67,7 @@ async fn watches(store: &Store) {
     let kinds: Vec<_> = seen.iter().map(|e| (&*e.entry.key, e.created(), e.deleted)).collect();
     assert_eq!(
         kinds,
-        [
-            ("/w/a/1", true, false),
-            ("/w/b/1", true, false),
-            ("/w/a/1", false, false),
-            ("/w/b/1", false, true)
-        ]
+        [("/w/a/1", true, false), ("/w/b/1", true, false), ("/w/a/1", false, false), ("/w/b/1", false, true)]
     );
     assert!(seen.windows(2).all(|pair| pair[0].revision < pair[1].revision));
     assert_eq!(seen[2].prev.as_ref().map(|p| p.value.clone()), Some(value("1")));
@@ -172,6 +167,8 @@ pub async fn expiry(store: Arc<Store>, advance: impl Fn(Duration)) {
         () = expire => unreachable!("it runs forever"),
         batch = watch.next() => batch.expect("next"),
     };
-    assert!(batch.events[0].deleted && batch.events[0].prev.as_ref().unwrap().mod_revision == entry.mod_revision);
+    assert!(
+        batch.events[0].deleted && batch.events[0].prev.as_ref().unwrap().mod_revision == entry.mod_revision
+    );
     assert!(store.get("/e/2").is_some());
 }

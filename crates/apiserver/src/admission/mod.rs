@@ -1,9 +1,13 @@
 //! Admission: what the cluster adds to or refuses in a write, after authorization and before
 //! validation, in upstream's order. One file per plugin.
 
+mod amounts;
+mod limit_ranger;
 mod namespace;
 mod node_restriction;
+mod pod_security;
 mod pods;
+mod quota;
 mod rbac;
 mod service_account;
 
@@ -17,16 +21,17 @@ fn is(target: Target, group: &str, resource: &str) -> bool {
     target.info.group == group && target.info.resource == resource
 }
 
-/// A new object.
+/// A new object. What is returned is held until the object is stored.
 pub(crate) async fn admit_create(
     server: &Server,
     call: &mut Call,
     target: Target,
     namespace: &str,
     object: &mut Value,
-) -> Result<()> {
+) -> Result<quota::Hold> {
     namespace::check_create(server, target, namespace, object)?;
     let pod = is(target, "", "pods");
+    limit_ranger::admit(server, target, namespace, object)?;
     if pod {
         service_account::admit(server, target, namespace, object)?;
     }
@@ -40,7 +45,8 @@ pub(crate) async fn admit_create(
         pods::runtime_class(server, target, object)?;
         pods::default_tolerations(object);
     }
-    Ok(())
+    pod_security::check_create(server, call, target, namespace, object)?;
+    quota::check_create(server, call, target, namespace, object).await
 }
 
 /// A changed object.
@@ -56,6 +62,9 @@ pub(crate) async fn admit_update(
     node_restriction::check_update(server, call, place, subresource, new, old)?;
     if is(place.target, "", "pods") && subresource.is_empty() {
         pods::default_tolerations(new);
+    }
+    if matches!(subresource, "" | "ephemeralcontainers") {
+        pod_security::check_update(server, call, place, new, old)?;
     }
     Ok(())
 }

@@ -22,10 +22,13 @@ pub(super) fn check_create(server: &Server, target: Target, namespace: &str, obj
         return Err(Box::new(Status::not_found(&namespaces.group_resource(), namespace)));
     };
     let found = codec::tree(&entry);
-    if !meta::is_deleting(found) && found.pointer("/status/phase").and_then(Value::as_str) != Some("Terminating") {
+    if !meta::is_deleting(found)
+        && found.pointer("/status/phase").and_then(Value::as_str) != Some("Terminating")
+    {
         return Ok(());
     }
-    let text = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let text =
+        format!("unable to create new content in namespace {namespace} because it is being terminated");
     let status = Status::forbidden(&target.group_resource(), meta::name(object), text);
     let details = status.details.as_deref().cloned().unwrap_or_default();
     let cause = Cause {

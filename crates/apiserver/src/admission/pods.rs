@@ -18,11 +18,13 @@ fn forbidden(target: Target, object: &Value, text: String) -> Box<Status> {
 
 /// The number behind a priority class name.
 pub(super) fn priority(server: &Server, target: Target, pod: &mut Value) -> Result<()> {
-    let classes = Target::of(api::find("scheduling.k8s.io", "v1", "priorityclasses").expect("it is in the table"));
+    let classes =
+        Target::of(api::find("scheduling.k8s.io", "v1", "priorityclasses").expect("it is in the table"));
     let name = pod["spec"]["priorityClassName"].as_str().unwrap_or_default().to_owned();
     let class = if name.is_empty() {
         let all = server.store.list(&classes.prefix(""));
-        let defaults = all.iter().map(|entry| codec::tree(entry).clone()).filter(|c| c["globalDefault"] == true);
+        let defaults =
+            all.iter().map(|entry| codec::tree(entry).clone()).filter(|c| c["globalDefault"] == true);
         defaults.min_by_key(|class| class["value"].as_i64())
     } else {
         let Some(entry) = server.store.get(&classes.key("", &name)) else {
@@ -31,7 +33,8 @@ pub(super) fn priority(server: &Server, target: Target, pod: &mut Value) -> Resu
         Some(codec::tree(&entry).clone())
     };
     let value = class.as_ref().and_then(|class| class["value"].as_i64()).unwrap_or(0);
-    let policy = class.as_ref().and_then(|class| class["preemptionPolicy"].as_str()).unwrap_or("PreemptLowerPriority");
+    let policy =
+        class.as_ref().and_then(|class| class["preemptionPolicy"].as_str()).unwrap_or("PreemptLowerPriority");
     let spec = meta::as_object_mut(&mut pod["spec"]);
     let asked = spec.get("priority").and_then(Value::as_i64);
     let asked_policy = spec.get("preemptionPolicy").and_then(Value::as_str).map(str::to_owned);
@@ -41,14 +44,22 @@ pub(super) fn priority(server: &Server, target: Target, pod: &mut Value) -> Resu
     spec.insert("priority".into(), value.into());
     spec.insert("preemptionPolicy".into(), policy.into());
     if let Some(asked) = asked.filter(|asked| *asked != value) {
-        return Err(forbidden(target, pod, format!(
-            "the integer value of priority ({asked}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name"
-        )));
+        return Err(forbidden(
+            target,
+            pod,
+            format!(
+                "the integer value of priority ({asked}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name"
+            ),
+        ));
     }
     if let Some(asked) = asked_policy.filter(|asked| asked != policy) {
-        return Err(forbidden(target, pod, format!(
-            "the string value of PreemptionPolicy ({asked}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name"
-        )));
+        return Err(forbidden(
+            target,
+            pod,
+            format!(
+                "the string value of PreemptionPolicy ({asked}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name"
+            ),
+        ));
     }
     Ok(())
 }
@@ -57,7 +68,11 @@ pub(super) fn priority(server: &Server, target: Target, pod: &mut Value) -> Resu
 pub(super) fn runtime_class(server: &Server, target: Target, pod: &mut Value) -> Result<()> {
     let Some(name) = pod["spec"]["runtimeClassName"].as_str().map(str::to_owned) else {
         if pod["spec"].get("overhead").is_some_and(|o| o.as_object().is_some_and(|o| !o.is_empty())) {
-            return Err(forbidden(target, pod, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead".into()));
+            return Err(forbidden(
+                target,
+                pod,
+                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead".into(),
+            ));
         }
         return Ok(());
     };
@@ -70,7 +85,11 @@ pub(super) fn runtime_class(server: &Server, target: Target, pod: &mut Value) ->
     if let Some(overhead) = class.pointer("/overhead/podFixed") {
         let asked = pod["spec"].get("overhead").filter(|o| !o.is_null());
         if asked.is_some_and(|asked| asked != overhead) {
-            return Err(forbidden(target, pod, "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead".into()));
+            return Err(forbidden(
+                target,
+                pod,
+                "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead".into(),
+            ));
         }
         pod["spec"]["overhead"] = overhead.clone();
     }
@@ -79,7 +98,11 @@ pub(super) fn runtime_class(server: &Server, target: Target, pod: &mut Value) ->
         let clash = selector.iter().any(|(key, value)| own.get(key).is_some_and(|have| have != value));
         own.extend(selector.clone());
         if clash {
-            return Err(forbidden(target, pod, "conflict: runtimeClass.scheduling.nodeSelector and pod.spec.nodeSelector".into()));
+            return Err(forbidden(
+                target,
+                pod,
+                "conflict: runtimeClass.scheduling.nodeSelector and pod.spec.nodeSelector".into(),
+            ));
         }
     }
     if let Some(Value::Array(tolerations)) = class.pointer("/scheduling/tolerations") {

@@ -13,14 +13,22 @@ use serde_json::Value;
 const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// Checks a role or binding that is created or changed; `old` is what was there.
-pub(super) fn check(server: &Server, call: &Call, target: Target, object: &Value, old: Option<&Value>) -> Result<()> {
+pub(super) fn check(
+    server: &Server,
+    call: &Call,
+    target: Target,
+    object: &Value,
+    old: Option<&Value>,
+) -> Result<()> {
     if target.info.group != GROUP || call.user.groups.iter().any(|group| group == "system:masters") {
         return Ok(());
     }
     let namespace = meta::namespace(object);
     match target.info.resource {
         "roles" | "clusterroles" => {
-            if old.is_some_and(|old| old["rules"] == object["rules"] && old.get("aggregationRule") == object.get("aggregationRule")) {
+            if old.is_some_and(|old| {
+                old["rules"] == object["rules"] && old.get("aggregationRule") == object.get("aggregationRule")
+            }) {
                 return Ok(());
             }
             let name = meta::name(object);
@@ -35,7 +43,9 @@ pub(super) fn check(server: &Server, call: &Call, target: Target, object: &Value
             held(server, call, &target.group_resource(), name, namespace, &rules)
         }
         _ => {
-            if old.is_some_and(|old| old["roleRef"] == object["roleRef"] && old["subjects"] == object["subjects"]) {
+            if old.is_some_and(|old| {
+                old["roleRef"] == object["roleRef"] && old["subjects"] == object["subjects"]
+            }) {
                 return Ok(());
             }
             let cluster_wide = object["roleRef"]["kind"] == "ClusterRole";
@@ -68,7 +78,14 @@ fn may(server: &Server, call: &Call, verb: &str, resource: &str, namespace: &str
     server.authz.decide(server, &attributes).allowed
 }
 
-fn held(server: &Server, call: &Call, resource: &GroupResource, name: &str, namespace: &str, wanted: &[Rule]) -> Result<()> {
+fn held(
+    server: &Server,
+    call: &Call,
+    resource: &GroupResource,
+    name: &str,
+    namespace: &str,
+    wanted: &[Rule],
+) -> Result<()> {
     let own = server.authz.rbac.rules(&server.store, &call.user, namespace);
     let missing: Vec<String> = wanted.iter().filter(|rule| !covered(rule, &own)).map(show).collect();
     if missing.is_empty() {
@@ -90,16 +107,23 @@ fn covered(rule: &Rule, own: &[Rule]) -> bool {
         rule.urls.iter().all(|url| {
             own.iter().any(|o| {
                 has(&o.verbs, verb)
-                    && o.urls.iter().any(|u| u == "*" || u == url || u.strip_suffix('*').is_some_and(|p| url.starts_with(p)))
+                    && o.urls.iter().any(|u| {
+                        u == "*" || u == url || u.strip_suffix('*').is_some_and(|p| url.starts_with(p))
+                    })
             })
         })
     });
-    let names: Vec<Option<&str>> =
-        if rule.names.is_empty() { vec![None] } else { rule.names.iter().map(|n| Some(n.as_str())).collect() };
+    let names: Vec<Option<&str>> = if rule.names.is_empty() {
+        vec![None]
+    } else {
+        rule.names.iter().map(|n| Some(n.as_str())).collect()
+    };
     let one = |verb: &str, group: &str, resource: &str, name: Option<&str>| {
         own.iter().any(|o| {
             let resources = o.resources.iter().any(|r| {
-                r == "*" || r == resource || r.strip_prefix("*/").is_some_and(|sub| resource.ends_with(&format!("/{sub}")))
+                r == "*"
+                    || r == resource
+                    || r.strip_prefix("*/").is_some_and(|sub| resource.ends_with(&format!("/{sub}")))
             });
             let named = o.names.is_empty() || name.is_some_and(|name| o.names.iter().any(|n| n == name));
             has(&o.verbs, verb) && has(&o.groups, group) && resources && named

@@ -33,12 +33,17 @@ pub(super) fn admit(server: &Server, target: Target, namespace: &str, pod: &mut 
         return forbidden(pod, format!("error looking up service account {namespace}/{name}: {missing}"));
     };
     let account = codec::tree(&entry);
-    let automount = pod.pointer("/spec/automountServiceAccountToken").or(account.get("automountServiceAccountToken"));
+    let automount =
+        pod.pointer("/spec/automountServiceAccountToken").or(account.get("automountServiceAccountToken"));
     if automount != Some(&Value::Bool(false)) {
         mount_token(server, pod);
     }
-    let has_secrets = pod.pointer("/spec/imagePullSecrets").and_then(Value::as_array).is_some_and(|s| !s.is_empty());
-    if !has_secrets && let Some(Value::Array(secrets)) = account.get("imagePullSecrets") && !secrets.is_empty() {
+    let has_secrets =
+        pod.pointer("/spec/imagePullSecrets").and_then(Value::as_array).is_some_and(|s| !s.is_empty());
+    if !has_secrets
+        && let Some(Value::Array(secrets)) = account.get("imagePullSecrets")
+        && !secrets.is_empty()
+    {
         pod["spec"]["imagePullSecrets"] = secrets.clone().into();
     }
     Ok(())
@@ -50,13 +55,19 @@ fn text<'a>(pod: &'a Value, field: &str) -> &'a str {
 
 /// Adds the projected volume and mounts it wherever nothing else is mounted there.
 fn mount_token(server: &Server, pod: &mut Value) {
-    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let there = volumes.iter().filter_map(|volume| volume["name"].as_str()).find(|n| n.starts_with("kube-api-access-"));
+    let volumes =
+        pod.pointer("/spec/volumes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let there = volumes
+        .iter()
+        .filter_map(|volume| volume["name"].as_str())
+        .find(|n| n.starts_with("kube-api-access-"));
     let name = there.map_or_else(|| format!("kube-api-access-{}", server.env.name_suffix(5)), str::to_owned);
     let mut used = there.is_some();
     let existing = there.is_some();
     for list in ["initContainers", "containers"] {
-        let Some(containers) = pod.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut) else { continue };
+        let Some(containers) = pod.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut) else {
+            continue;
+        };
         for container in containers.iter_mut().filter_map(Value::as_object_mut) {
             let mounts = container.entry("volumeMounts").or_insert_with(|| json!([]));
             let Some(mounts) = mounts.as_array_mut() else { continue };

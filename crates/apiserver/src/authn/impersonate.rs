@@ -24,7 +24,9 @@ pub(crate) fn apply(server: &Server, headers: &HeaderMap, caller: UserInfo) -> R
     let extra: Vec<(String, Vec<String>)> = headers
         .keys()
         .filter_map(|key| Some((key.as_str().strip_prefix(EXTRA)?.to_owned(), key)))
-        .map(|(field, key)| (decode(&field), values(headers, key.as_str()).into_iter().map(str::to_owned).collect()))
+        .map(|(field, key)| {
+            (decode(&field), values(headers, key.as_str()).into_iter().map(str::to_owned).collect())
+        })
         .collect();
     let Some(name) = name else {
         if groups.is_empty() && uid.is_none() && extra.is_empty() {
@@ -50,7 +52,12 @@ pub(crate) fn apply(server: &Server, headers: &HeaderMap, caller: UserInfo) -> R
             check(server, &caller, authentication, "userextras", field, "", text)?;
         }
     }
-    let mut user = UserInfo { name: name.clone(), uid: uid.unwrap_or_default(), groups, extra: extra.into_iter().collect() };
+    let mut user = UserInfo {
+        name: name.clone(),
+        uid: uid.unwrap_or_default(),
+        groups,
+        extra: extra.into_iter().collect(),
+    };
     if let Some((namespace, _)) = account
         && user.groups.is_empty()
     {
@@ -79,8 +86,14 @@ fn check(
     namespace: &str,
     name: &str,
 ) -> Result<()> {
-    let attributes =
-        Attributes { group, resource, subresource, namespace, name, ..Attributes::of_path(caller, "impersonate", "") };
+    let attributes = Attributes {
+        group,
+        resource,
+        subresource,
+        namespace,
+        name,
+        ..Attributes::of_path(caller, "impersonate", "")
+    };
     server.authz.authorize(server, &attributes)
 }
 

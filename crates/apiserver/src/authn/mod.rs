@@ -53,7 +53,11 @@ fn authenticated(mut user: UserInfo) -> UserInfo {
 ///
 /// # Errors
 /// 401 for a token that is not valid; 403 for an impersonation that is not allowed.
-pub(crate) fn authenticate(server: &Server, headers: &HeaderMap, certificate: Option<&UserInfo>) -> Result<UserInfo> {
+pub(crate) fn authenticate(
+    server: &Server,
+    headers: &HeaderMap,
+    certificate: Option<&UserInfo>,
+) -> Result<UserInfo> {
     let bearer = headers
         .get(http::header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())

@@ -9,7 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use client::UserInfo;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -69,7 +71,10 @@ pub(crate) fn verify(server: &Server, token: &str, audiences: &[String]) -> Opti
     let claims = server.authn.signer.open(token)?;
     let issuer = &server.config.issuer;
     let now = server.env.now().as_second();
-    if claims["iss"].as_str() != Some(issuer) || claims["exp"].as_i64()? <= now || claims["nbf"].as_i64()? > now {
+    if claims["iss"].as_str() != Some(issuer)
+        || claims["exp"].as_i64()? <= now
+        || claims["nbf"].as_i64()? > now
+    {
         return None;
     }
     let own = [issuer.clone()];

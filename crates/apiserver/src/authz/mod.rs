@@ -33,7 +33,11 @@ impl<'a> Attributes<'a> {
             resource: &request.resource.resource,
             subresource: &request.subresource,
             namespace: &request.namespace,
-            name: if request.name.is_empty() { selected_name(&request.options.field_selector) } else { &request.name },
+            name: if request.name.is_empty() {
+                selected_name(&request.options.field_selector)
+            } else {
+                &request.name
+            },
             field_selector: &request.options.field_selector,
             path: "",
         }
@@ -65,7 +69,10 @@ impl<'a> Attributes<'a> {
 
 /// The only name that a field selector allows: a list of one is authorized like a get by name.
 fn selected_name(selector: &str) -> &str {
-    selector.split(',').find_map(|term| term.strip_prefix("metadata.name=")).map_or("", |name| name.trim_start_matches('='))
+    selector
+        .split(',')
+        .find_map(|term| term.strip_prefix("metadata.name="))
+        .map_or("", |name| name.trim_start_matches('='))
 }
 
 /// An answer, and what to tell about it.

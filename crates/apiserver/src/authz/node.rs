@@ -29,16 +29,26 @@ pub(crate) fn decide(server: &Server, node: &str, a: &Attributes<'_>) -> Result<
         return Err(String::new());
     }
     match (a.group, a.resource) {
-        ("", "secrets" | "configmaps" | "persistentvolumeclaims" | "persistentvolumes") => referenced(server, node, a),
+        ("", "secrets" | "configmaps" | "persistentvolumeclaims" | "persistentvolumes") => {
+            referenced(server, node, a)
+        }
         ("", "serviceaccounts") if a.subresource == "token" => token(server, node, a),
         ("", "pods") if matches!(a.verb, "list" | "watch") => selects_own(node, a, "spec.nodeName"),
         ("", "pods") if a.verb == "get" && a.subresource.is_empty() => own_pod(server, node, a),
         ("", "nodes") if a.verb == "get" || a.verb == "list" || a.verb == "watch" => {
-            if a.name == node { Ok(()) } else { selects_own(node, a, "metadata.name") }
+            if a.name == node {
+                Ok(())
+            } else {
+                selects_own(node, a, "metadata.name")
+            }
         }
         ("coordination.k8s.io", "leases") => lease(node, a),
-        ("storage.k8s.io", "csinodes") if a.name.is_empty() && a.verb != "create" || a.name == node => by_rules(a),
-        ("storage.k8s.io", "csinodes") => Err("can only access CSINode with the same name as the requesting node".into()),
+        ("storage.k8s.io", "csinodes") if a.name.is_empty() && a.verb != "create" || a.name == node => {
+            by_rules(a)
+        }
+        ("storage.k8s.io", "csinodes") => {
+            Err("can only access CSINode with the same name as the requesting node".into())
+        }
         _ => by_rules(a),
     }
 }
@@ -106,12 +116,14 @@ fn referenced(server: &Server, node: &str, a: &Attributes<'_>) -> Result<(), Str
 
 fn uses_volume(server: &Server, pod: &Value, volume: &str) -> bool {
     let claims = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
-    claims.filter_map(|v| v.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str)).any(|claim| {
-        let key = Target::core("persistentvolumeclaims").key(meta::namespace(pod), claim);
-        server.store.get(&key).is_some_and(|entry| {
-            codec::tree(&entry).pointer("/spec/volumeName").and_then(Value::as_str) == Some(volume)
-        })
-    })
+    claims.filter_map(|v| v.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str)).any(
+        |claim| {
+            let key = Target::core("persistentvolumeclaims").key(meta::namespace(pod), claim);
+            server.store.get(&key).is_some_and(|entry| {
+                codec::tree(&entry).pointer("/spec/volumeName").and_then(Value::as_str) == Some(volume)
+            })
+        },
+    )
 }
 
 /// Whether a Pod's spec names the object anywhere a kubelet would need it.

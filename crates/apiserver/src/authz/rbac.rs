@@ -145,7 +145,9 @@ impl Rbac {
         let mut grants = compiled.grants(attributes.user);
         let grant = grants.find(|grant| {
             let here = grant.namespace.as_ref().is_none_or(|namespace| {
-                attributes.path.is_empty() && !attributes.namespace.is_empty() && **namespace == *attributes.namespace
+                attributes.path.is_empty()
+                    && !attributes.namespace.is_empty()
+                    && **namespace == *attributes.namespace
             });
             here && grant.rules.iter().any(|rule| rule.allows(attributes))
         })?;

@@ -20,7 +20,7 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> 
     target.strategy.default(&mut object);
     target.strategy.prepare_create(&mut object);
     metadata::prepare_create(target, &mut object, server.env.uuid(), call.now);
-    admission::admit_create(server, call, target, &namespace, &mut object).await?;
+    let _until_it_is_stored = admission::admit_create(server, call, target, &namespace, &mut object).await?;
 
     let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
     let tries = if generated { limits::MAX_NAME_TRIES } else { 1 };
@@ -80,7 +80,11 @@ pub(crate) fn check_kind(target: Target, object: &Value) -> Result<()> {
             target.info.kind,
             version,
             meta::kind(object),
-            if target.info.group.is_empty() { "core" } else { target.info.group.split('.').next().unwrap_or("") },
+            if target.info.group.is_empty() {
+                "core"
+            } else {
+                target.info.group.split('.').next().unwrap_or("")
+            },
             target.info.kind
         )))),
     }

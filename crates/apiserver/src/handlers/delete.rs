@@ -71,7 +71,8 @@ async fn step(
         }
         Decision::Remove => {
             if !call.dry_run() {
-                let event = server.store.delete(&place.key(), Some(entry.mod_revision)).await.map_err(failed)?;
+                let event =
+                    server.store.delete(&place.key(), Some(entry.mod_revision)).await.map_err(failed)?;
                 services::after_update(server, target, &object, &Updated::Deleted(event)).await;
             }
             Ok(Answer::ok(gone(target, entry, &object)))
@@ -203,7 +204,11 @@ pub(crate) fn check_options(options: &Options) -> Result<()> {
             let text = "orphanDependents and deletionPropagation cannot be both set";
             errors.push(FieldError::invalid(&path, policy.as_str(), text));
         } else if !known.contains(&policy.as_str()) {
-            errors.push(FieldError::not_supported(&path, policy.as_str(), &["Background", "Foreground", "Orphan"]));
+            errors.push(FieldError::not_supported(
+                &path,
+                policy.as_str(),
+                &["Background", "Foreground", "Orphan"],
+            ));
         }
     }
     refuse_options("DeleteOptions", &errors)

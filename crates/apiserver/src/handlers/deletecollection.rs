@@ -2,14 +2,18 @@
 
 use super::{delete, list};
 use crate::context::{Call, Result};
+use crate::limits;
 use crate::resources::Target;
 use crate::server::Server;
-use crate::limits;
 use apimachinery::{Reason, meta};
 use client::Verb;
 
 /// Answers the objects that were selected, as a list.
-pub(crate) async fn delete_collection(server: &Server, call: &mut Call, target: Target) -> Result<list::Listed> {
+pub(crate) async fn delete_collection(
+    server: &Server,
+    call: &mut Call,
+    target: Target,
+) -> Result<list::Listed> {
     delete::check_options(call.options())?;
     let mut asked = call.derive(call.request.clone());
     asked.request.verb = Verb::List;

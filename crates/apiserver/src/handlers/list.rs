@@ -148,10 +148,14 @@ fn parse_page(call: &Call) -> Result<Option<Page>> {
     let bad = |what: String| Box::new(Status::bad_request(format!("invalid continue token: {what}")));
     let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('='));
     let bytes = bytes.map_err(|_| bad("continue key is not valid: illegal base64 data".into()))?;
-    let value = schema::json_value(&bytes).map_err(|error| bad(format!("continue key is not valid: {error}")))?;
+    let value =
+        schema::json_value(&bytes).map_err(|error| bad(format!("continue key is not valid: {error}")))?;
     if value["v"] != "meta.k8s.io/v1" {
         let version = value["v"].as_str().unwrap_or_default();
-        return Err(bad(format!("continue key is not valid: server does not recognize this encoded version {}", apimachinery::go::quote(version))));
+        return Err(bad(format!(
+            "continue key is not valid: server does not recognize this encoded version {}",
+            apimachinery::go::quote(version)
+        )));
     }
     let start = value["start"].as_str().and_then(|start| start.strip_prefix('/')).unwrap_or_default();
     if start.is_empty() || start.contains("../") || start.contains("//") {

@@ -3,11 +3,11 @@
 use super::get::parse_revision;
 use super::list::check_options;
 use crate::context::{Call, Result};
+use crate::limits;
 use crate::registry::{Place, store_status};
 use crate::resources::Target;
 use crate::selectors::Selectors;
 use crate::server::Server;
-use crate::limits;
 use apimachinery::Status;
 use bytes::Bytes;
 use client::WatchEvent;
@@ -39,8 +39,15 @@ pub(crate) enum Item {
     /// An object that was there when the watch began.
     Initial(Arc<Entry>),
     /// A change; `entry` at `revision` is what the client gets to see.
-    Change { change: Change, entry: Arc<Entry>, event: Arc<Event> },
-    Bookmark { revision: u64, initial_end: bool },
+    Change {
+        change: Change,
+        entry: Arc<Entry>,
+        event: Arc<Event>,
+    },
+    Bookmark {
+        revision: u64,
+        initial_end: bool,
+    },
     /// The last item.
     Error(Box<Status>),
 }
@@ -65,7 +72,8 @@ pub(crate) async fn watch(server: &Server, call: &Call, target: Target) -> Resul
     let prefix = target.prefix(&call.request.namespace);
     let now = server.env.instant();
     let random = Duration::from_millis(server.env.random_below(limits::MIN_WATCH.as_millis() as u64));
-    let lasts = options.timeout_seconds.filter(|s| *s > 0).map_or(limits::MIN_WATCH + random, Duration::from_secs);
+    let lasts =
+        options.timeout_seconds.filter(|s| *s > 0).map_or(limits::MIN_WATCH + random, Duration::from_secs);
     let mut watch = Watch {
         target,
         watcher: None,
@@ -76,7 +84,8 @@ pub(crate) async fn watch(server: &Server, call: &Call, target: Target) -> Resul
         last_bookmark_sent: false,
         ends: now + lasts,
     };
-    let revision = parse_revision(&options.resource_version).map_err(|_| junk_revision(&options.resource_version))?;
+    let revision =
+        parse_revision(&options.resource_version).map_err(|_| junk_revision(&options.resource_version))?;
     let initial = options.send_initial_events.unwrap_or(revision.unwrap_or(0) == 0);
     let from = if initial {
         match revision {
@@ -107,7 +116,9 @@ fn junk_revision(text: &str) -> Box<Status> {
     let quoted = apimachinery::go::quote(text);
     Box::new(Status::new(
         apimachinery::Reason::Unknown,
-        format!("resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"),
+        format!(
+            "resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"
+        ),
     ))
 }
 
@@ -122,7 +133,8 @@ impl Watch {
             }
             let watcher = self.watcher.as_mut()?;
             let pause = if self.bookmarks && !self.last_bookmark_sent {
-                self.next_bookmark.min(self.ends - limits::BOOKMARK_BEFORE_END.min(self.ends - Instant::now()))
+                self.next_bookmark
+                    .min(self.ends - limits::BOOKMARK_BEFORE_END.min(self.ends - Instant::now()))
             } else {
                 self.ends
             };

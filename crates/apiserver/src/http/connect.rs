@@ -4,7 +4,7 @@
 use super::query::{Query, percent_encode};
 use super::respond::{self, ResponseBody};
 use super::route::ResourcePath;
-use super::service::{Connection, Asked};
+use super::service::{Asked, Connection};
 use crate::authz::Attributes;
 use crate::codec;
 use crate::context::Result;
@@ -83,6 +83,11 @@ pub(crate) async fn serve(
         ..Attributes::of_path(&incoming.user, verb, "")
     };
     server.authz.authorize(server, &attributes)?;
+    if path.subresource == "log" && text(&*pod(server, path)?, "/spec/nodeName").is_empty() {
+        // Nothing has run yet: an empty log, after the container's name was checked.
+        container(&*pod(server, path)?, incoming.query.get("container").unwrap_or_default())?;
+        return Ok(respond::plain(StatusCode::OK, "text/plain", ""));
+    }
     let destination = match path.gvr.resource.as_str() {
         "pods" if path.subresource == "proxy" => pod_proxy(server, path, &incoming)?,
         "pods" => pod_stream(server, path, &incoming.query)?,
@@ -122,7 +127,11 @@ fn container<'a>(pod: &'a Value, asked: &'a str) -> Result<&'a str> {
     let name = meta::name(pod);
     if !asked.is_empty() {
         let known = main.iter().chain(&init).chain(&ephemeral).any(|container| *container == asked);
-        return if known { Ok(asked) } else { Err(bad(format!("container {asked} is not valid for pod {name}"))) };
+        return if known {
+            Ok(asked)
+        } else {
+            Err(bad(format!("container {asked} is not valid for pod {name}")))
+        };
     }
     if let Some(default) = meta::annotation(pod, "kubectl.kubernetes.io/default-container")
         && main.contains(&default)
@@ -133,7 +142,10 @@ fn container<'a>(pod: &'a Value, asked: &'a str) -> Result<&'a str> {
         [only] if init.is_empty() && ephemeral.is_empty() => Ok(only),
         [only] if init.is_empty() => Ok(only),
         _ => {
-            let mut text = format!("a container name must be specified for pod {name}, choose one of: [{}]", main.join(" "));
+            let mut text = format!(
+                "a container name must be specified for pod {name}, choose one of: [{}]",
+                main.join(" ")
+            );
             if !init.is_empty() {
                 text.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
             }
@@ -151,13 +163,21 @@ fn pod_stream(server: &Server, path: &ResourcePath, query: &Query) -> Result<Des
     let asked = query.get("container").unwrap_or_default();
     let path_and_query = match path.subresource.as_str() {
         "portforward" => {
-            let ports: Vec<String> = query.all("ports").map(|port| format!("port={}", percent_encode(port))).collect();
+            let ports: Vec<String> =
+                query.all("ports").map(|port| format!("port={}", percent_encode(port))).collect();
             with_query(format!("/portForward/{namespace}/{name}"), &ports)
         }
         "log" => {
             let container = percent_encode(container(&pod, asked)?);
             let options = [
-                "follow", "previous", "timestamps", "sinceSeconds", "sinceTime", "tailLines", "limitBytes", "stream",
+                "follow",
+                "previous",
+                "timestamps",
+                "sinceSeconds",
+                "sinceTime",
+                "tailLines",
+                "limitBytes",
+                "stream",
             ];
             let pairs: Vec<String> = options
                 .iter()
@@ -179,10 +199,6 @@ fn pod_stream(server: &Server, path: &ResourcePath, query: &Query) -> Result<Des
     };
     let node = text(&pod, "/spec/nodeName");
     if node.is_empty() {
-        if path.subresource == "log" {
-            // Upstream answers an empty log for a Pod that has no node yet.
-            return Err(bad(format!("pod {} does not have a host assigned", path.name)));
-        }
         return Err(bad(format!("pod {} does not have a host assigned", path.name)));
     }
     let (host, port) = kubelet(server, node)?;
@@ -205,7 +221,8 @@ fn kubelet(server: &Server, node: &str) -> Result<(String, u16)> {
     };
     let preferred = ["InternalIP", "ExternalIP", "Hostname", "InternalDNS", "ExternalDNS"];
     let host = preferred.into_iter().find_map(of_type);
-    let host = host.ok_or_else(|| Box::new(Status::internal(format!("no preferred addresses found; known addresses: []"))))?;
+    let host =
+        host.ok_or_else(|| Box::new(Status::internal("no preferred addresses found; known addresses: []")))?;
     let port = node_object.pointer("/status/daemonEndpoints/kubeletEndpoint/Port").and_then(Value::as_u64);
     Ok((host.to_owned(), port.and_then(|port| u16::try_from(port).ok()).unwrap_or(10250)))
 }
@@ -221,7 +238,8 @@ fn split_name(name: &str) -> (&str, &str, &str) {
 }
 
 fn rest(path: &ResourcePath, incoming: &Asked) -> String {
-    let query = if incoming.query_text.is_empty() { String::new() } else { format!("?{}", incoming.query_text) };
+    let query =
+        if incoming.query_text.is_empty() { String::new() } else { format!("?{}", incoming.query_text) };
     format!("/{}{query}", path.rest)
 }
 
@@ -238,7 +256,8 @@ fn pod_proxy(server: &Server, path: &ResourcePath, incoming: &Asked) -> Result<D
         found
     };
     let number = if port.is_empty() { first().or(Some(80)) } else { port.parse().ok().or_else(named) };
-    let number = number.and_then(|n| u16::try_from(n).ok()).ok_or_else(|| bad(format!("invalid port {port}")))?;
+    let number =
+        number.and_then(|n| u16::try_from(n).ok()).ok_or_else(|| bad(format!("invalid port {port}")))?;
     let address = text(&pod, "/status/podIP");
     if address.is_empty() {
         return Err(bad("address not allowed".into()));
@@ -258,11 +277,19 @@ fn service_proxy(server: &Server, path: &ResourcePath, incoming: &Asked) -> Resu
     let entry = server.store.get(&target.key(&path.namespace, name));
     let entry = entry.ok_or_else(|| Box::new(Status::not_found(&target.group_resource(), name)))?;
     let service = codec::tree(&entry);
-    let ports = service.pointer("/spec/ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let ports =
+        service.pointer("/spec/ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let wanted = ports.iter().find(|p| {
-        port.is_empty() && ports.len() == 1 || p["name"] == port && !port.is_empty() || p["port"].to_string() == port
+        port.is_empty() && ports.len() == 1
+            || p["name"] == port && !port.is_empty()
+            || p["port"].as_u64().is_some_and(|number| port.parse() == Ok(number))
     });
-    let unavailable = || Box::new(Status::service_unavailable(format!("no endpoints available for service {}", apimachinery::go::quote(name))));
+    let unavailable = || {
+        Box::new(Status::service_unavailable(format!(
+            "no endpoints available for service {}",
+            apimachinery::go::quote(name)
+        )))
+    };
     let port_name = wanted.ok_or_else(unavailable)?["name"].as_str().unwrap_or_default().to_owned();
     let (host, number) = endpoint(server, &path.namespace, name, &port_name).ok_or_else(unavailable)?;
     Ok(Destination {
@@ -284,7 +311,9 @@ fn endpoint(server: &Server, namespace: &str, service: &str, port: &str) -> Opti
             continue;
         }
         let number = slice["ports"].as_array().into_iter().flatten();
-        let number = number.filter(|p| p["name"].as_str().unwrap_or_default() == port).find_map(|p| p["port"].as_u64());
+        let number = number
+            .filter(|p| p["name"].as_str().unwrap_or_default() == port)
+            .find_map(|p| p["port"].as_u64());
         let Some(number) = number.and_then(|n| u16::try_from(n).ok()) else { continue };
         for endpoint in slice["endpoints"].as_array().into_iter().flatten() {
             if endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false))
@@ -301,7 +330,11 @@ fn endpoint(server: &Server, namespace: &str, service: &str, port: &str) -> Opti
 fn node_proxy(server: &Server, path: &ResourcePath, incoming: &Asked) -> Result<Destination> {
     let (scheme, name, port) = split_name(&path.name);
     let (host, default) = kubelet(server, name)?;
-    let number = if port.is_empty() { default } else { port.parse().map_err(|_| bad(format!("invalid port {port}")))? };
+    let number = if port.is_empty() {
+        default
+    } else {
+        port.parse().map_err(|_| bad(format!("invalid port {port}")))?
+    };
     Ok(Destination {
         host,
         port: number,
@@ -311,7 +344,11 @@ fn node_proxy(server: &Server, path: &ResourcePath, incoming: &Asked) -> Result<
     })
 }
 
-async fn forward(connection: &Connection, incoming: Asked, to: Destination) -> Result<Response<ResponseBody>> {
+async fn forward(
+    connection: &Connection,
+    incoming: Asked,
+    to: Destination,
+) -> Result<Response<ResponseBody>> {
     let Destination { host, port, tls, .. } = &to;
     let unreachable = |error: &dyn std::fmt::Display| {
         Box::new(Status::internal(format!("error trying to reach {} at {host}:{port}: {error}", to.what)))
@@ -324,7 +361,9 @@ async fn forward(connection: &Connection, incoming: Asked, to: Destination) -> R
         let name = ServerName::try_from(host.clone()).map_err(|error| unreachable(&error))?;
         let handshake = connection.shared.kubelets.tls.connect(name, stream);
         let stream = tokio::time::timeout(limits::KUBELET_CONNECT, handshake).await;
-        let stream = stream.map_err(|_| unreachable(&"TLS handshake timeout"))?.map_err(|error| unreachable(&error))?;
+        let stream = stream
+            .map_err(|_| unreachable(&"TLS handshake timeout"))?
+            .map_err(|error| unreachable(&error))?;
         exchange(connection, incoming, &to, &address, stream).await
     } else {
         exchange(connection, incoming, &to, &address, stream).await
@@ -342,9 +381,12 @@ async fn exchange<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let failed = |error: &dyn std::fmt::Display| Box::new(Status::internal(format!("error trying to reach {}: {error}", to.what)));
+    let failed = |error: &dyn std::fmt::Display| {
+        Box::new(Status::internal(format!("error trying to reach {}: {error}", to.what)))
+    };
     let env = &connection.shared.server.env;
-    let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+    let (mut sender, driver) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
     env.spawn(async move {
         let _ends_with_the_exchange = driver.with_upgrades().await;
     });
@@ -380,7 +422,8 @@ where
 /// Headers of the client that matter to the other side; its credentials do not go on.
 fn onward_headers(headers: &HeaderMap, upgrading: bool) -> HeaderMap {
     let mut out = headers.clone();
-    let names: Vec<HeaderName> = out.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
+    let names: Vec<HeaderName> =
+        out.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
     names.into_iter().chain([AUTHORIZATION, HOST]).for_each(|name| {
         out.remove(name);
     });
@@ -405,9 +448,13 @@ fn pass_on(answer: Response<Incoming>, sender: http1::SendRequest<Incoming>) -> 
         frame
     });
     // A connection that breaks ends the answer; its length tells the client that something is missing.
-    let frames = futures_util::StreamExt::scan(frames, (), |(), frame: std::result::Result<Frame<Bytes>, hyper::Error>| {
-        std::future::ready(frame.ok().map(Ok::<_, Infallible>))
-    });
+    let frames = futures_util::StreamExt::scan(
+        frames,
+        (),
+        |(), frame: std::result::Result<Frame<Bytes>, hyper::Error>| {
+            std::future::ready(frame.ok().map(Ok::<_, Infallible>))
+        },
+    );
     let body: UnsyncBoxBody<Bytes, Infallible> = StreamBody::new(frames).boxed_unsync();
     Response::from_parts(parts, body)
 }

@@ -52,7 +52,12 @@ impl Listener {
     }
 
     /// Serves until told to stop.
-    pub async fn run(self, server: Arc<Server>, kubelet: rustls::ClientConfig, mut stopping: watch::Receiver<bool>) {
+    pub async fn run(
+        self,
+        server: Arc<Server>,
+        kubelet: rustls::ClientConfig,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         let shared = Arc::new(service::Shared { server, kubelets: Kubelets::new(kubelet) });
         let room = Arc::new(Semaphore::new(limits::MAX_CONNECTIONS));
         loop {
@@ -92,7 +97,9 @@ async fn connection(
     mut stopping: watch::Receiver<bool>,
 ) {
     let _best_effort = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(limits::TLS_HANDSHAKE, tls.accept(stream)).await else { return };
+    let Ok(Ok(stream)) = tokio::time::timeout(limits::TLS_HANDSHAKE, tls.accept(stream)).await else {
+        return;
+    };
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let user: Option<UserInfo> = certificate.and_then(|certificate| authn::x509::user(certificate));
     let connection = Arc::new(Connection { shared, user, peer });

@@ -102,7 +102,11 @@ const AVAILABLE: [&str; 5] = [
 ///
 /// # Errors
 /// 406 with what is available.
-pub(crate) fn negotiate(headers: &HeaderMap, query: &Query, usable: impl Fn(Encoding, &Shape) -> bool) -> Result<Form, Box<Status>> {
+pub(crate) fn negotiate(
+    headers: &HeaderMap,
+    query: &Query,
+    usable: impl Fn(Encoding, &Shape) -> bool,
+) -> Result<Form, Box<Status>> {
     let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
     let mut ranges: Vec<Range<'_>> = accept.split(',').map(str::trim).map(Range::parse).collect();
     ranges.sort_by(|a, b| b.quality().total_cmp(&a.quality()));
@@ -119,7 +123,8 @@ pub(crate) fn negotiate(headers: &HeaderMap, query: &Query, usable: impl Fn(Enco
 /// People who look with a browser or curl get indented JSON.
 fn pretty(headers: &HeaderMap, query: &Query) -> bool {
     query.flag("pretty").unwrap_or_else(|| {
-        let agent = headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let agent =
+            headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         ["curl", "Wget", "Mozilla/5.0"].iter().any(|prefix| agent.starts_with(prefix))
     })
 }

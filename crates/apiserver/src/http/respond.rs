@@ -11,7 +11,9 @@ use crate::server::Server;
 use apimachinery::{Status, meta};
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, VARY, WARNING};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, VARY, WARNING,
+};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -30,7 +32,11 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
     Full::new(bytes.into()).boxed_unsync()
 }
 
-pub(crate) fn plain(code: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Response<ResponseBody> {
+pub(crate) fn plain(
+    code: StatusCode,
+    content_type: &'static str,
+    text: impl Into<Bytes>,
+) -> Response<ResponseBody> {
     let mut response = Response::new(full(text));
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -99,7 +105,12 @@ pub(crate) async fn compress(response: Response<ResponseBody>) -> Response<Respo
     Response::from_parts(parts, full(gzip::compress(&content)))
 }
 
-pub(crate) fn answer(server: &Server, target: Target, answer: &Answer, form: &Form) -> Response<ResponseBody> {
+pub(crate) fn answer(
+    server: &Server,
+    target: Target,
+    answer: &Answer,
+    form: &Form,
+) -> Response<ResponseBody> {
     match &form.shape {
         Shape::Table(version) => {
             let object = answer.body.tree();
@@ -142,7 +153,8 @@ fn list_head(kind: &str, api_version: &str, listed: &Listed) -> Vec<u8> {
     if let Some(remaining) = listed.remaining {
         metadata.push_str(&format!(r#","remainingItemCount":{remaining}"#));
     }
-    format!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{metadata}}},"items":["#).into_bytes()
+    format!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{metadata}}},"items":["#)
+        .into_bytes()
 }
 
 pub(crate) fn list(server: &Server, listed: &Listed, form: &Form) -> Response<ResponseBody> {
@@ -185,7 +197,13 @@ fn schema_into(object: &Value, out: &mut Vec<u8>) {
 }
 
 /// One line of a watch in the form the client asked for. `first` is true for the first table.
-pub(crate) fn watch_line(server: &Server, target: Target, item: &Item, form: &Form, first: &mut bool) -> Bytes {
+pub(crate) fn watch_line(
+    server: &Server,
+    target: Target,
+    item: &Item,
+    form: &Form,
+    first: &mut bool,
+) -> Bytes {
     match &form.shape {
         Shape::Plain | Shape::Discovery(_) => item.json(target),
         Shape::Table(version) => reshaped(target, item, |object, bookmark| {

@@ -71,7 +71,15 @@ mod tests {
     fn paths_read() {
         let read = |path: &str| {
             let r = resource_path(path)?;
-            Some(format!("{} {} {} {} {} {}", r.gvr.api_version(), r.gvr.resource, r.namespace, r.name, r.subresource, r.rest))
+            Some(format!(
+                "{} {} {} {} {} {}",
+                r.gvr.api_version(),
+                r.gvr.resource,
+                r.namespace,
+                r.name,
+                r.subresource,
+                r.rest
+            ))
         };
         for (path, want) in [
             ("/api/v1/pods", Some("v1 pods    ")),

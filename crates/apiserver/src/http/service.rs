@@ -87,7 +87,12 @@ fn wants_gzip(headers: &HeaderMap) -> bool {
     accepted.split(',').any(|part| part.trim().starts_with("gzip"))
 }
 
-async fn respond(connection: &Connection, request: Request<Incoming>, query: Query, query_text: String) -> Result<HttpResponse> {
+async fn respond(
+    connection: &Connection,
+    request: Request<Incoming>,
+    query: Query,
+    query_text: String,
+) -> Result<HttpResponse> {
     let server = &connection.shared.server;
     let user = authn::authenticate(server, request.headers(), connection.user.as_ref())?;
     let incoming = Asked {
@@ -119,7 +124,9 @@ fn page_not_found() -> HttpResponse {
 
 fn has_group_version(path: &ResourcePath) -> bool {
     let (group, version) = (path.gvr.group.as_str(), path.gvr.version.as_str());
-    api::resources().iter().any(|info| info.served_by_default && info.group == group && info.version == version)
+    api::resources()
+        .iter()
+        .any(|info| info.served_by_default && info.group == group && info.version == version)
 }
 
 /// The verb that a method is for a resource path.
@@ -168,7 +175,8 @@ async fn resource(connection: &Connection, incoming: Asked, path: ResourcePath) 
         options.field_selector = join_selectors(&options.field_selector, &format!("metadata.name={name}"));
         name.clear();
     }
-    let user_agent = incoming.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let user_agent =
+        incoming.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let typed = Typed {
         verb,
         resource: path.gvr.clone(),
@@ -189,7 +197,8 @@ async fn resource(connection: &Connection, incoming: Asked, path: ResourcePath) 
     }
     let form = form_of(&incoming, verb)?;
     let (headers, mut request) = (incoming.headers, incoming.request);
-    let upgrade = (verb == Verb::Watch && websocket::is_upgrade(&headers)).then(|| hyper::upgrade::on(&mut request));
+    let upgrade =
+        (verb == Verb::Watch && websocket::is_upgrade(&headers)).then(|| hyper::upgrade::on(&mut request));
     // Rights come before the body: a stranger's megabytes are not read.
     server.authz.authorize(server, &Attributes::of(&call))?;
     read_body(&mut call, &headers, request.into_body()).await?;
@@ -217,7 +226,9 @@ fn join_selectors(one: &str, other: &str) -> String {
 /// Which forms a verb can answer in.
 fn form_of(incoming: &Asked, verb: Verb) -> Result<Form> {
     negotiate::negotiate(&incoming.headers, &incoming.query, |encoding, shape| match shape {
-        Shape::Plain => encoding != Encoding::Protobuf || matches!(verb, Verb::Get | Verb::Create | Verb::Update),
+        Shape::Plain => {
+            encoding != Encoding::Protobuf || matches!(verb, Verb::Get | Verb::Create | Verb::Update)
+        }
         Shape::Table(version) => encoding == Encoding::Json && matches!(version.as_str(), "v1" | "v1beta1"),
         Shape::Partial(version) => {
             encoding == Encoding::Json && verb != Verb::List && matches!(version.as_str(), "v1" | "v1beta1")
@@ -233,7 +244,9 @@ fn form_of(incoming: &Asked, verb: Verb) -> Result<Form> {
 
 fn prefer_json(form: Form, headers: &HeaderMap) -> Form {
     let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let json = accept.split(',').any(|range| matches!(range.split(';').next().unwrap_or_default().trim(), "application/json" | "*/*"));
+    let json = accept.split(',').any(|range| {
+        matches!(range.split(';').next().unwrap_or_default().trim(), "application/json" | "*/*")
+    });
     if form.encoding == Encoding::Protobuf && json { Form { encoding: Encoding::Json, ..form } } else { form }
 }
 
@@ -282,7 +295,8 @@ async fn read_body(call: &mut Call, headers: &HeaderMap, body: Incoming) -> Resu
                 Patch::Apply => schema::yaml_value(&bytes),
                 _ => schema::json_value(&bytes),
             };
-            let patch = read.map_err(|error| Box::new(Status::bad_request(format!("error decoding patch: {error}"))))?;
+            let patch = read
+                .map_err(|error| Box::new(Status::bad_request(format!("error decoding patch: {error}"))))?;
             call.request.body = Some(patch);
             Ok(())
         }

@@ -8,7 +8,13 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// A table of objects. Watches send the column definitions only with their first event.
-pub(crate) fn of(server: &Server, target: Target, objects: &[Arc<Value>], version: &str, columns: bool) -> Value {
+pub(crate) fn of(
+    server: &Server,
+    target: Target,
+    objects: &[Arc<Value>],
+    version: &str,
+    columns: bool,
+) -> Value {
     let now = server.now();
     let definitions = if columns { columns_of(target) } else { Value::Null };
     let rows: Vec<Value> = objects

@@ -25,7 +25,10 @@ const PONG: u8 = 10;
 
 pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
     let has = |name, word: &str| {
-        headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).is_some_and(|v| v.to_ascii_lowercase().contains(word))
+        headers
+            .get(name)
+            .and_then(|v: &HeaderValue| v.to_str().ok())
+            .is_some_and(|v| v.to_ascii_lowercase().contains(word))
     };
     has(UPGRADE, "websocket") && has(CONNECTION, "upgrade") && headers.contains_key("sec-websocket-key")
 }
@@ -117,7 +120,11 @@ async fn read_client(
     }
 }
 
-async fn write_frame(writer: &mut WriteHalf<TokioIo<Upgraded>>, opcode: u8, payload: &[u8]) -> std::io::Result<()> {
+async fn write_frame(
+    writer: &mut WriteHalf<TokioIo<Upgraded>>,
+    opcode: u8,
+    payload: &[u8],
+) -> std::io::Result<()> {
     let mut frame = Vec::with_capacity(payload.len() + 10);
     frame.push(0x80 | opcode);
     match payload.len() {

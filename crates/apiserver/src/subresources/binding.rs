@@ -64,11 +64,20 @@ fn validate(binding: &Value, name: &str) -> Result<()> {
 
 /// The Pod with its node, if it may have one.
 fn assign(place: &Place, pod: &Value, binding: &Value, call: &Call) -> Result<Value> {
-    let conflict = |text: String| Err(Box::new(Status::conflict(&apimachinery::GroupResource::new("", "pods/binding"), &place.name, text)));
+    let conflict = |text: String| {
+        Err(Box::new(Status::conflict(
+            &apimachinery::GroupResource::new("", "pods/binding"),
+            &place.name,
+            text,
+        )))
+    };
     let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let uid = meta::uid(binding);
     if !uid.is_empty() && uid != meta::uid(pod) {
-        return conflict(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta::uid(pod)));
+        return conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta::uid(pod)
+        ));
     }
     let version = meta::resource_version_str(binding);
     if !version.is_empty() && version != meta::resource_version_str(pod) {

@@ -43,7 +43,8 @@ pub(super) async fn evict(server: &Server, call: &mut Call, target: Target) -> R
     request.verb = Verb::Delete;
     request.subresource = String::new();
     delete::delete(server, &mut call.derive(request), target).await?;
-    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    let status =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(Answer { code: 201, body: Body::object(status) })
 }
 
@@ -65,16 +66,20 @@ fn budgets_target() -> Target {
 async fn spend(server: &Server, call: &Call, place: &Place, pod: &Value) -> Result<()> {
     let target = budgets_target();
     let all = server.store.list(&target.prefix(&place.namespace));
-    let matching: Vec<Arc<Entry>> = all.iter().filter(|entry| selects(codec::tree(entry), pod)).cloned().collect();
+    let matching: Vec<Arc<Entry>> =
+        all.iter().filter(|entry| selects(codec::tree(entry), pod)).cloned().collect();
     match matching.as_slice() {
         [] => Ok(()),
         [budget] => spend_one(server, call, place, pod, budget).await,
-        _ => Err(Box::new(Status::internal("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."))),
+        _ => Err(Box::new(Status::internal(
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        ))),
     }
 }
 
 fn selects(budget: &Value, pod: &Value) -> bool {
-    Selector::from_label_selector(budget.pointer("/spec/selector")).is_ok_and(|s| !s.is_nothing() && s.matches_object(pod))
+    Selector::from_label_selector(budget.pointer("/spec/selector"))
+        .is_ok_and(|s| !s.is_nothing() && s.matches_object(pod))
 }
 
 fn refused(budget: &Value, message: String) -> Box<Status> {
@@ -82,11 +87,20 @@ fn refused(budget: &Value, message: String) -> Box<Status> {
     let cause = Cause { reason: "DisruptionBudget".into(), message, field: String::new() };
     let text = "Cannot evict pod as it would violate the pod's disruption budget.";
     let _named_in_the_cause = name;
-    Box::new(Status::too_many_requests(text, 0).with_details(Details { causes: vec![cause], ..Details::default() }))
+    Box::new(
+        Status::too_many_requests(text, 0)
+            .with_details(Details { causes: vec![cause], ..Details::default() }),
+    )
 }
 
 /// Takes one disruption from the budget, or says why there is none.
-async fn spend_one(server: &Server, call: &Call, place: &Place, pod: &Value, budget: &Arc<Entry>) -> Result<()> {
+async fn spend_one(
+    server: &Server,
+    call: &Call,
+    place: &Place,
+    pod: &Value,
+    budget: &Arc<Entry>,
+) -> Result<()> {
     let object = codec::tree(budget);
     let status = |field: &str| object["status"][field].as_i64().unwrap_or(0);
     // A Pod that is not ready may go where the budget says so, or as long as enough others are healthy.
@@ -98,21 +112,31 @@ async fn spend_one(server: &Server, call: &Call, place: &Place, pod: &Value, bud
     let name = meta::name(object);
     if status("observedGeneration") < meta::generation(object) {
         let text = format!("The disruption budget {name} is still being processed by the server.");
-        return Err(Box::new(Status::too_many_requests(
-            "Cannot evict pod as it would violate the pod's disruption budget.",
-            10,
-        ).with_details(Details {
-            causes: vec![Cause { reason: "DisruptionBudget".into(), message: text, field: String::new() }],
-            retry_after_seconds: 10,
-            ..Details::default()
-        })));
+        return Err(Box::new(
+            Status::too_many_requests(
+                "Cannot evict pod as it would violate the pod's disruption budget.",
+                10,
+            )
+            .with_details(Details {
+                causes: vec![Cause {
+                    reason: "DisruptionBudget".into(),
+                    message: text,
+                    field: String::new(),
+                }],
+                retry_after_seconds: 10,
+                ..Details::default()
+            }),
+        ));
     }
     if status("disruptionsAllowed") <= 0 {
-        return Err(refused(object, format!(
-            "The disruption budget {name} needs {} healthy pods and has {} currently",
-            status("desiredHealthy"),
-            status("currentHealthy")
-        )));
+        return Err(refused(
+            object,
+            format!(
+                "The disruption budget {name} needs {} healthy pods and has {} currently",
+                status("desiredHealthy"),
+                status("currentHealthy")
+            ),
+        ));
     }
     let mut new = (**object).clone();
     let left = status("disruptionsAllowed") - 1;
@@ -121,18 +145,25 @@ async fn spend_one(server: &Server, call: &Call, place: &Place, pod: &Value, bud
     let disrupted = meta::object_at(status, "disruptedPods");
     if disrupted.len() > MAX_DISRUPTED {
         let resource = budgets_target().group_resource();
-        return Err(Box::new(Status::forbidden(&resource, name, format!("DisruptedPods map too big - too many evictions not confirmed by PDB controller"))));
+        return Err(Box::new(Status::forbidden(
+            &resource,
+            name,
+            "DisruptedPods map too big - too many evictions not confirmed by PDB controller",
+        )));
     }
     disrupted.insert(place.name.clone(), call.now.truncated().to_string().into());
     if call.dry_run() {
         return Ok(());
     }
     let budget_place = Place::new(budgets_target(), &place.namespace, name);
-    let written = server.store.update(&budget_place.key(), codec::encode(&new), budget.mod_revision, None).await;
+    let written =
+        server.store.update(&budget_place.key(), codec::encode(&new), budget.mod_revision, None).await;
     written.map(|_| ()).map_err(|error| match error {
         // Another eviction was first; the client tries again and sees what is left.
         store::Error::Conflict(_) => Box::new(Status::too_many_requests(
-            "Cannot evict pod as it would violate the pod's disruption budget.", 1)),
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+            1,
+        )),
         error => store_status(&budget_place, &error),
     })
 }

@@ -34,7 +34,8 @@ fn patched(kind: Patch, old: &Value, patch: &Value) -> Result<Value> {
     match kind {
         Patch::Json => {
             let body = patch.to_string();
-            new = apimachinery::patch::json_patch(old, body.as_bytes()).map_err(|_| Box::new(Status::unprocessable()))?;
+            new = apimachinery::patch::json_patch(old, body.as_bytes())
+                .map_err(|_| Box::new(Status::unprocessable()))?;
         }
         // A Scale has no lists, so both merges are the same.
         Patch::Merge | Patch::Strategic => apimachinery::patch::merge_patch(&mut new, patch),
@@ -46,7 +47,12 @@ fn patched(kind: Patch, old: &Value, patch: &Value) -> Result<Value> {
     Ok(new)
 }
 
-async fn write(server: &Server, call: &mut Call, place: &Place, scale: impl Fn(&Value) -> Result<Value> + Send + Sync) -> Result<Answer> {
+async fn write(
+    server: &Server,
+    call: &mut Call,
+    place: &Place,
+    scale: impl Fn(&Value) -> Result<Value> + Send + Sync,
+) -> Result<Answer> {
     let target = place.target;
     let updated = server
         .modify(call, place, "scale", |_, old| {

@@ -23,7 +23,8 @@ pub(super) async fn request(server: &Server, call: &mut Call, target: Target) ->
         Some(audiences) if !audiences.is_empty() => audiences.clone(),
         _ => vec![server.config.issuer.clone().into()],
     };
-    let seconds = request.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(DEFAULT_SECONDS);
+    let seconds =
+        request.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(DEFAULT_SECONDS);
     check_seconds(seconds)?;
     let reference = request.pointer("/spec/boundObjectRef").filter(|r| !r.is_null()).cloned();
     let bound = match &reference {
@@ -38,7 +39,10 @@ pub(super) async fn request(server: &Server, call: &mut Call, target: Target) ->
     spec["audiences"] = audiences.into();
     spec["expirationSeconds"] = seconds.into();
     spec["boundObjectRef"] = reference.unwrap_or(Value::Null);
-    meta::set_gvk(&mut request, &apimachinery::GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest"));
+    meta::set_gvk(
+        &mut request,
+        &apimachinery::GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest"),
+    );
     meta::set_name(&mut request, &place.name);
     meta::set_namespace(&mut request, &place.namespace);
     meta::set_creation_timestamp(&mut request, issued);
@@ -71,7 +75,11 @@ fn bound(server: &Server, place: &Place, account: &Value, reference: &Value) -> 
         Some("Secret") => ("secret", "secrets", place.namespace.as_str()),
         Some("Node") => ("node", "nodes", ""),
         kind => {
-            let text = format!("cannot bind token for serviceaccount {} to object of kind {}", apimachinery::go::quote(&place.name), kind.unwrap_or_default());
+            let text = format!(
+                "cannot bind token for serviceaccount {} to object of kind {}",
+                apimachinery::go::quote(&place.name),
+                kind.unwrap_or_default()
+            );
             return Err(Box::new(Status::bad_request(text)));
         }
     };
@@ -89,16 +97,29 @@ fn bound(server: &Server, place: &Place, account: &Value, reference: &Value) -> 
     if claim == "pod" {
         let runs_as = object.pointer("/spec/serviceAccountName").and_then(Value::as_str).unwrap_or_default();
         if runs_as != meta::name(account) {
-            let text = format!("cannot bind token for serviceaccount {} to pod running with different serviceaccount name.", apimachinery::go::quote(&place.name));
+            let text = format!(
+                "cannot bind token for serviceaccount {} to pod running with different serviceaccount name.",
+                apimachinery::go::quote(&place.name)
+            );
             return Err(Box::new(Status::bad_request(text)));
         }
         let node_name = object.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
-        node = server.store.get(&Target::core("nodes").key("", node_name)).map(|entry| codec::tree(&entry).clone());
+        node = server
+            .store
+            .get(&Target::core("nodes").key("", node_name))
+            .map(|entry| codec::tree(&entry).clone());
     }
     Ok(Bound { claim, object, node })
 }
 
-fn claims(server: &Server, account: &Value, audiences: &[Value], issued: Time, expires: Time, bound: Option<&Bound>) -> Value {
+fn claims(
+    server: &Server,
+    account: &Value,
+    audiences: &[Value],
+    issued: Time,
+    expires: Time,
+    bound: Option<&Bound>,
+) -> Value {
     let reference = |object: &Value| json!({"name": meta::name(object), "uid": meta::uid(object)});
     let (namespace, name) = (meta::namespace(account), meta::name(account));
     let mut private = json!({"namespace": namespace, "serviceaccount": reference(account)});

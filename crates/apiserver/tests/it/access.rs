@@ -46,7 +46,8 @@ async fn nobody_grants_more_than_they_have() {
     rbac(&admin, "roles").create("default", weak).await.expect("role");
     rbac(&admin, "rolebindings").create("default", binding("weak", "mallory")).await.expect("binding");
     let mallory = cluster.user("mallory", &[]);
-    let (code, text) = failure(rbac(&mallory, "roles").create("default", role("x", &["get"], &["secrets"])).await);
+    let (code, text) =
+        failure(rbac(&mallory, "roles").create("default", role("x", &["get"], &["secrets"])).await);
     assert_eq!(code, 403);
     assert!(text.contains("is attempting to grant RBAC permissions not currently held"), "{text}");
     // The verb "escalate" (here by "*") allows it.
@@ -97,7 +98,8 @@ async fn a_node_sees_its_own_pods_and_what_they_use() {
 async fn reviews_answer_what_is_allowed() {
     let cluster = Cluster::new().await;
     let review = |client: &Client, user: Option<&str>, verb: &str| {
-        let mut spec = json!({"resourceAttributes": {"verb": verb, "resource": "pods", "namespace": "default"}});
+        let mut spec =
+            json!({"resourceAttributes": {"verb": verb, "resource": "pods", "namespace": "default"}});
         let mut kind = "SelfSubjectAccessReview";
         if let Some(user) = user {
             spec["user"] = user.into();
@@ -117,7 +119,8 @@ async fn tokens_are_bound_to_their_account() {
     let cluster = Cluster::new().await;
     with_service_account(&cluster).await;
     let accounts = cluster.admin().resource("", "v1", "serviceaccounts");
-    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
+    let request =
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
     let made = accounts.create_sub("default", "default", "token", request).await.expect("token");
     let token = made["status"]["token"].as_str().expect("a token").to_owned();
     let reviews = cluster.admin().resource("authentication.k8s.io", "v1", "tokenreviews");

@@ -10,16 +10,18 @@ use tokio_rustls::TlsAcceptor;
 /// A kubelet that answers logs with the path it was asked for, and echoes after an upgrade.
 async fn kubelet(cluster: &Cluster) -> u16 {
     let names = ["127.0.0.1".to_owned()];
-    let identity = cluster.handle.pki().issue_server("system:node:n1", &["system:nodes"], &names).expect("identity");
+    let identity =
+        cluster.handle.pki().issue_server("system:node:n1", &["system:nodes"], &names).expect("identity");
     let mut pem = identity.certificate.as_bytes();
-            let certificates = rustls_pemfile::certs(&mut pem).map(|c| c.expect("pem"));
+    let certificates = rustls_pemfile::certs(&mut pem).map(|c| c.expect("pem"));
     let key = rcgen::KeyPair::from_pem(&identity.key).expect("key").serialize_der();
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(certificates.collect(), PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)))
-        .expect("certificate");
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(certificates.collect(), PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)))
+            .expect("certificate");
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let port = listener.local_addr().expect("address").port();
@@ -78,7 +80,9 @@ const ADMIN: Option<(&str, &[&str])> = Some(("admin", &["system:masters"]));
 
 async fn get(cluster: &Cluster, path: &str) -> String {
     let mut stream = connect(&cluster.handle, ADMIN, b"http/1.1").await;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.expect("write");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("read");
@@ -93,17 +97,26 @@ async fn logs_come_from_the_kubelet() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.ends_with("/containerLogs/default/p/b?follow=true&tailLines=5"), "{answer}");
     let answer = get(&cluster, base).await;
-    assert!(answer.contains("a container name must be specified for pod p, choose one of: [a b]"), "{answer}");
+    assert!(
+        answer.contains("a container name must be specified for pod p, choose one of: [a b]"),
+        "{answer}"
+    );
     let answer = get(&cluster, &format!("{base}?container=c")).await;
-    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("container c is not valid for pod p"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.contains("container c is not valid for pod p"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
 async fn exec_joins_both_connections() {
     let cluster = with_pod().await;
     let mut stream = connect(&cluster.handle, ADMIN, b"http/1.1").await;
-    let path = "/api/v1/namespaces/default/pods/p/exec?container=a&command=sh&command=-c&stdin=true&stdout=true";
-    let request = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n");
+    let path =
+        "/api/v1/namespaces/default/pods/p/exec?container=a&command=sh&command=-c&stdin=true&stdout=true";
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.expect("write");
     let mut stream = BufReader::new(stream);
     let mut head = String::new();
@@ -127,5 +140,8 @@ async fn strangers_do_not_exec() {
     stream.write_all(request.as_bytes()).await.expect("write");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("read");
-    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("cannot create resource \\\"pods/exec\\\""), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 403") && answer.contains("cannot create resource \\\"pods/exec\\\""),
+        "{answer}"
+    );
 }

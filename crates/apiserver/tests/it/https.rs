@@ -21,10 +21,11 @@ fn tls_config(handle: &Handle, user: Option<(&str, &[&str])>, alpn: &[u8]) -> ru
     for certificate in rustls_pemfile::certs(&mut handle.ca_pem().as_bytes()) {
         roots.add(certificate.expect("certificate")).expect("root");
     }
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots);
+    let builder =
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots);
     let mut config = match user {
         None => builder.with_no_client_auth(),
         Some((name, groups)) => {
@@ -53,12 +54,20 @@ impl Https {
         Https { address: handle.local_addr().expect("it listens"), tls }
     }
 
-    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<bytes::Bytes>) -> Response<hyper::body::Incoming> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<bytes::Bytes>,
+    ) -> Response<hyper::body::Incoming> {
         let stream = TcpStream::connect(self.address).await.expect("connect");
         let name = ServerName::try_from("localhost").expect("name");
         let stream = self.tls.connect(name, stream).await.expect("TLS");
         let (mut sender, driver) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("h2");
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .expect("h2");
         env::Env::system().spawn(driver);
         let mut request = Request::builder().method(method).uri(format!("https://localhost{path}"));
         for (name, value) in headers {
@@ -67,7 +76,13 @@ impl Https {
         sender.send_request(request.body(Full::new(body.into())).expect("request")).await.expect("answer")
     }
 
-    async fn json(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<bytes::Bytes>) -> (u16, HeaderMap, Value) {
+    async fn json(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<bytes::Bytes>,
+    ) -> (u16, HeaderMap, Value) {
         let response = self.send(method, path, headers, body).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("body").to_bytes();
@@ -117,7 +132,10 @@ async fn bodies_in_every_format() {
     assert_eq!(admin.json(Method::POST, MAPS, &[("content-type", "application/yaml")], yaml).await.0, 201);
     let ty = schema::table().kind("", "v1", "ConfigMap").expect("the kind");
     let bytes = schema::encode_protobuf(ty, &config_map("protobuf"));
-    let protobuf = [("content-type", "application/vnd.kubernetes.protobuf"), ("accept", "application/vnd.kubernetes.protobuf,application/json")];
+    let protobuf = [
+        ("content-type", "application/vnd.kubernetes.protobuf"),
+        ("accept", "application/vnd.kubernetes.protobuf,application/json"),
+    ];
     let (code, headers, made) = admin.json(Method::POST, MAPS, &protobuf, bytes).await;
     assert_eq!((code, made["data"]["x"].as_str()), (201, Some("1")));
     assert_eq!(headers["content-type"], "application/json");
@@ -125,7 +143,10 @@ async fn bodies_in_every_format() {
     assert_eq!((code, status["reason"].as_str()), (415, Some("UnsupportedMediaType")));
     let unknown = r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"u"},"bogus":1}"#;
     let (code, headers, _) = admin.json(Method::POST, MAPS, &json, unknown).await;
-    assert_eq!((code, &headers["warning"]), (201, &http::HeaderValue::from_static(r#"299 - "unknown field \"bogus\"""#)));
+    assert_eq!(
+        (code, &headers["warning"]),
+        (201, &http::HeaderValue::from_static(r#"299 - "unknown field \"bogus\"""#))
+    );
     let strict = format!("{MAPS}?fieldValidation=Strict");
     assert_eq!(admin.json(Method::POST, &strict, &json, unknown).await.0, 400);
     let large = vec![b' '; apiserver::limits::MAX_BODY + 1];
@@ -157,21 +178,33 @@ async fn discovery_in_its_three_forms() {
     let cluster = cluster().await;
     let admin = Https::new(&cluster.handle, Some(("admin", &["system:masters"])));
     let (_, _, plain) = admin.json(Method::GET, "/api/v1", &[], "").await;
-    let pods = plain["resources"].as_array().expect("list").iter().find(|r| r["name"] == "pods").expect("pods");
+    let pods =
+        plain["resources"].as_array().expect("list").iter().find(|r| r["name"] == "pods").expect("pods");
     assert_eq!((&pods["namespaced"], &pods["shortNames"]), (&json!(true), &json!(["po"])));
     for version in ["v2", "v2beta1"] {
-        let accept = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList,application/json");
+        let accept = format!(
+            "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList,application/json"
+        );
         let (_, headers, list) = admin.json(Method::GET, "/apis", &[("accept", &accept)], "").await;
         assert_eq!(list["apiVersion"], format!("apidiscovery.k8s.io/{version}"));
-        assert!(headers["content-type"].to_str().expect("text").ends_with(&format!("v={version};as=APIGroupDiscoveryList")));
+        assert!(
+            headers["content-type"]
+                .to_str()
+                .expect("text")
+                .ends_with(&format!("v={version};as=APIGroupDiscoveryList"))
+        );
         let tag = headers["etag"].to_str().expect("text").to_owned();
-        let again = admin.json(Method::GET, "/apis", &[("accept", &accept), ("if-none-match", &tag)], "").await;
+        let again =
+            admin.json(Method::GET, "/apis", &[("accept", &accept), ("if-none-match", &tag)], "").await;
         assert_eq!(again.0, 304);
     }
     let (_, _, v3) = admin.json(Method::GET, "/openapi/v3", &[], "").await;
     let url = v3["paths"]["api/v1"]["serverRelativeURL"].as_str().expect("url").to_owned();
     let (code, headers, document) = admin.json(Method::GET, &url, &[], "").await;
-    assert_eq!((code, &headers["cache-control"]), (200, &http::HeaderValue::from_static("public, immutable")));
+    assert_eq!(
+        (code, &headers["cache-control"]),
+        (200, &http::HeaderValue::from_static("public, immutable"))
+    );
     assert!(document["components"]["schemas"]["io.k8s.api.core.v1.Pod"].is_object());
     let old = [("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")];
     let (_, headers, _) = admin.json(Method::GET, "/openapi/v2", &old, "").await;
@@ -189,7 +222,11 @@ async fn a_watch_streams_lines() {
     let mut line = async || {
         let frame = body.frame().await.expect("a frame").expect("no error").into_data().expect("data");
         let event: Value = serde_json::from_slice(&frame).expect("one event per frame");
-        format!("{} {}", event["type"].as_str().expect("type"), event["object"]["metadata"]["name"].as_str().expect("name"))
+        format!(
+            "{} {}",
+            event["type"].as_str().expect("type"),
+            event["object"]["metadata"]["name"].as_str().expect("name")
+        )
     };
     assert_eq!(line().await, "ADDED a");
     maps.create("default", config_map("b")).await.expect("create");

@@ -18,9 +18,19 @@ async fn creates_fill_metadata_and_refuse_duplicates() {
     let again = failure(maps.create("default", config_map("a")).await);
     assert_eq!(again, (409, "configmaps \"a\" already exists".into()));
     for (object, namespace, code, text) in [
-        (config_map(""), "default", 422, "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required"),
+        (
+            config_map(""),
+            "default",
+            422,
+            "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required",
+        ),
         (config_map("x"), "nope", 404, "namespaces \"nope\" not found"),
-        (pod("x"), "default", 400, "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown conversion"),
+        (
+            pod("x"),
+            "default",
+            400,
+            "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown conversion",
+        ),
         (
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "other"}}),
             "default",
@@ -49,7 +59,9 @@ async fn updates_need_the_current_revision_and_skip_no_ops() {
     changed["data"]["x"] = "3".into();
     let (code, text) = failure(maps.update("default", "a", "", changed.clone()).await);
     assert_eq!(code, 409);
-    assert!(text.starts_with("Operation cannot be fulfilled on configmaps \"a\": the object has been modified"));
+    assert!(
+        text.starts_with("Operation cannot be fulfilled on configmaps \"a\": the object has been modified")
+    );
     meta::set_resource_version(&mut changed, None);
     let third = maps.update("default", "a", "", changed.clone()).await.expect("unconditional");
     assert_eq!(third["data"]["x"], "3");
@@ -132,7 +144,9 @@ async fn deletes_check_preconditions_and_propagate() {
     let wrong = options(|o| o.precondition_uid = Some("x".into()));
     let (code, text) = failure(maps.delete("default", "a", wrong).await);
     assert_eq!(code, 409);
-    assert!(text.starts_with("Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition (x) does not match"));
+    assert!(text.starts_with(
+        "Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition (x) does not match"
+    ));
     let foreground = options(|o| o.propagation_policy = Some("Foreground".into()));
     let marked = maps.delete("default", "a", foreground).await.expect("delete");
     assert!(meta::has_finalizer(&marked, "foregroundDeletion"));
@@ -146,8 +160,13 @@ async fn deletes_check_preconditions_and_propagate() {
     maps.delete("default", "b", dry).await.expect("dry run");
     let gone = maps.delete("default", "b", Options::default()).await.expect("delete");
     assert_eq!((gone["kind"].as_str(), gone["status"].as_str()), (Some("Status"), Some("Success")));
-    let (code, text) = failure(cluster.admin().resource("", "v1", "namespaces").delete("", "default", Options::default()).await);
-    assert_eq!((code, text.as_str()), (403, "namespaces \"default\" is forbidden: this namespace may not be deleted"));
+    let (code, text) = failure(
+        cluster.admin().resource("", "v1", "namespaces").delete("", "default", Options::default()).await,
+    );
+    assert_eq!(
+        (code, text.as_str()),
+        (403, "namespaces \"default\" is forbidden: this namespace may not be deleted")
+    );
 }
 
 #[tokio::test]
@@ -212,17 +231,31 @@ async fn pods_get_what_admission_adds() {
     let pods = cluster.admin().pods();
     let (code, text) = failure(pods.create("default", pod("p")).await);
     assert_eq!(code, 403);
-    assert_eq!(text, "pods \"p\" is forbidden: error looking up service account default/default: serviceaccount \"default\" not found");
+    assert_eq!(
+        text,
+        "pods \"p\" is forbidden: error looking up service account default/default: serviceaccount \"default\" not found"
+    );
     with_service_account(&cluster).await;
     let made = pods.create("default", pod("p")).await.expect("create");
     let spec = &made["spec"];
     assert_eq!((spec["serviceAccountName"].as_str(), spec["priority"].as_i64()), (Some("default"), Some(0)));
     assert_eq!(spec["tolerations"].as_array().map(Vec::len), Some(2));
-    assert!(spec["volumes"][0]["name"].as_str().is_some_and(|n| n.starts_with("kube-api-access-") && n.len() == 21));
-    assert_eq!(spec["containers"][0]["volumeMounts"][0]["mountPath"], "/var/run/secrets/kubernetes.io/serviceaccount");
+    assert!(
+        spec["volumes"][0]["name"]
+            .as_str()
+            .is_some_and(|n| n.starts_with("kube-api-access-") && n.len() == 21)
+    );
+    assert_eq!(
+        spec["containers"][0]["volumeMounts"][0]["mountPath"],
+        "/var/run/secrets/kubernetes.io/serviceaccount"
+    );
     let mut unknown = pod("q");
     unknown["spec"]["priorityClassName"] = "none".into();
-    assert!(failure(pods.create("default", unknown).await).1.ends_with("no PriorityClass with name none was found"));
+    assert!(
+        failure(pods.create("default", unknown).await)
+            .1
+            .ends_with("no PriorityClass with name none was found")
+    );
 }
 
 #[tokio::test]
@@ -231,9 +264,7 @@ async fn binding_happens_once() {
     with_service_account(&cluster).await;
     let pods = cluster.admin().pods();
     pods.create("default", pod("p")).await.expect("create");
-    let binding = |node: &str| {
-        json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": node}})
-    };
+    let binding = |node: &str| json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": node}});
     pods.create_sub("default", "p", "binding", binding("n1")).await.expect("bind");
     let bound = pods.get("default", "p").await.expect("get");
     assert_eq!(bound["spec"]["nodeName"], "n1");
@@ -251,9 +282,7 @@ async fn service_addresses_are_claimed_once() {
     let services = cluster.admin().resource("", "v1", "services");
     let kubernetes = services.get("default", "kubernetes").await.expect("get");
     assert_eq!(kubernetes["spec"]["clusterIP"], "10.96.0.1");
-    let service = |name: &str, spec: Value| {
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
-    };
+    let service = |name: &str, spec: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec});
     let ports = json!([{"port": 80, "protocol": "TCP"}]);
     let node_port = json!({"type": "NodePort", "ports": ports, "selector": {"a": "b"}});
     let made = services.create("default", service("a", node_port)).await.expect("create");
@@ -280,9 +309,72 @@ async fn events_are_one_object_in_two_views() {
         "involvedObject": {"kind": "Pod", "namespace": "default", "name": "p"}, "message": "m", "count": 2});
     core.create("default", event).await.expect("create");
     let seen = other.get("default", "e").await.expect("get");
-    assert_eq!((&seen["note"], &seen["deprecatedCount"], &seen["regarding"]["name"]), (&json!("m"), &json!(2), &json!("p")));
+    assert_eq!(
+        (&seen["note"], &seen["deprecatedCount"], &seen["regarding"]["name"]),
+        (&json!("m"), &json!(2), &json!("p"))
+    );
     let patched = other.patch(Patch::Merge, "default", "e", "", json!({"note": "n"})).await.expect("patch");
     assert_eq!(patched["apiVersion"], "events.k8s.io/v1");
     assert_eq!(core.get("default", "e").await.expect("get")["message"], "n");
     assert!(cluster.store.get("/registry/events/default/e").is_some());
+}
+
+async fn in_namespace(cluster: &Cluster, labels: Value) -> Resource {
+    let admin = cluster.admin();
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": labels}});
+    admin.resource("", "v1", "namespaces").create("", namespace).await.expect("namespace");
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+    admin.resource("", "v1", "serviceaccounts").create("n", account).await.expect("service account");
+    admin.pods()
+}
+
+#[tokio::test]
+async fn namespaces_enforce_pod_security() {
+    let cluster = Cluster::new().await;
+    let pods = in_namespace(&cluster, json!({"pod-security.kubernetes.io/enforce": "baseline"})).await;
+    let mut bad = pod("p");
+    bad["spec"]["hostNetwork"] = true.into();
+    let want = "pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)";
+    assert_eq!(failure(pods.create("n", bad).await), (403, want.into()));
+    pods.create("n", pod("p")).await.expect("a plain pod is baseline");
+}
+
+#[tokio::test]
+async fn limit_ranges_set_defaults_and_bounds() {
+    let cluster = Cluster::new().await;
+    let pods = in_namespace(&cluster, json!({})).await;
+    let range = json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"}, "spec": {"limits": [
+        {"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "500m"}, "max": {"cpu": "1"}}]}});
+    cluster.admin().resource("", "v1", "limitranges").create("n", range).await.expect("range");
+    let made = pods.create("n", pod("p")).await.expect("create");
+    assert_eq!(
+        made["spec"]["containers"][0]["resources"],
+        json!({"limits": {"cpu": "1"}, "requests": {"cpu": "500m"}})
+    );
+    let note = "LimitRanger plugin set: cpu request for container c; cpu limit for container c";
+    assert_eq!(meta::annotation(&made, "kubernetes.io/limit-ranger"), Some(note));
+    let mut large = pod("q");
+    large["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "2"}});
+    let (code, text) = failure(pods.create("n", large).await);
+    assert_eq!(
+        (code, text.as_str()),
+        (403, "pods \"q\" is forbidden: maximum cpu usage per Container is 1, but limit is 2")
+    );
+}
+
+#[tokio::test]
+async fn quotas_hold_also_against_many_at_once() {
+    let cluster = Cluster::new().await;
+    let pods = in_namespace(&cluster, json!({})).await;
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "3"}}});
+    cluster.admin().resource("", "v1", "resourcequotas").create("n", quota).await.expect("quota");
+    let all = (0..10).map(|n| {
+        let pods = pods.clone();
+        async move { pods.create("n", pod(&format!("p{n}"))).await.is_ok() }
+    });
+    let made = futures_util::future::join_all(all).await.into_iter().filter(|made| *made).count();
+    assert_eq!(made, 3);
+    let want = "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3";
+    assert_eq!(failure(pods.create("n", pod("x")).await), (403, want.into()));
 }

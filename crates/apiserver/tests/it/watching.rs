@@ -8,7 +8,9 @@ use std::time::Duration;
 
 async fn next(stream: &mut WatchStream) -> String {
     let event = tokio::time::timeout(Duration::from_secs(5), stream.next()).await.expect("an event in time");
-    let show = |kind: &str, object: &Value| format!("{kind} {} {}", meta::name(object), object["data"]["x"].as_str().unwrap_or("-"));
+    let show = |kind: &str, object: &Value| {
+        format!("{kind} {} {}", meta::name(object), object["data"]["x"].as_str().unwrap_or("-"))
+    };
     match event.expect("an event") {
         WatchEvent::Added(object) => show("added", &object),
         WatchEvent::Modified(object) => show("modified", &object),
@@ -24,7 +26,8 @@ async fn changes_come_in_order_and_through_selectors() {
     let maps = cluster.config_maps();
     let from = maps.create("default", config_map("a")).await.expect("create");
     let since = meta::resource_version_str(&from).to_owned();
-    let mut all = maps.watch("default", options(|o| o.resource_version.clone_from(&since))).await.expect("watch");
+    let mut all =
+        maps.watch("default", options(|o| o.resource_version.clone_from(&since))).await.expect("watch");
     let selected = options(|o| {
         o.resource_version.clone_from(&since);
         o.label_selector = "l=1".into();

@@ -15,7 +15,7 @@ mod recover;
 mod tests;
 
 use crate::ledger::Ledger;
-use crate::{Authority, Clock, Entry, Error, Event, Sink, Write, limits};
+use crate::{Authority, Clock, Error, Event, Ranged, Sink, Write, limits};
 use committer::{Committer, Request};
 use futures_util::future::{BoxFuture, ready};
 use std::path::PathBuf;
@@ -75,7 +75,10 @@ impl Embedded {
     /// # Errors
     /// [`Error::Open`] with one sentence: in use by another process, written by a newer version,
     /// damaged, or not accessible.
-    #[allow(clippy::disallowed_methods, reason = "the committer is a thread of its own: it blocks in fdatasync")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the committer is a thread of its own: it blocks in fdatasync"
+    )]
     pub fn open(config: Config) -> Result<Arc<Embedded>, Error> {
         let dir = config.dir.join("store");
         let lock = lock::Lock::take(&dir)?;
@@ -121,7 +124,7 @@ impl Authority for Embedded {
         Box::pin(ready(Ok(revision)))
     }
 
-    fn range(&self, prefix: &str) -> BoxFuture<'_, Result<(u64, Vec<Arc<Entry>>), Error>> {
+    fn range(&self, prefix: &str) -> BoxFuture<'_, Result<Ranged, Error>> {
         let ledger = self.published().ledger.clone();
         Box::pin(ready(Ok((ledger.revision, ledger.range(prefix)))))
     }

@@ -45,7 +45,8 @@ fn survives_reopening_with_history() {
     for n in 0..50 {
         write(&store, put(n, 100)).expect("put");
     }
-    write(&store, Write { key: "/k/7".into(), condition: Condition::Exists, op: Op::Delete }).expect("delete");
+    write(&store, Write { key: "/k/7".into(), condition: Condition::Exists, op: Op::Delete })
+        .expect("delete");
     drop(store);
     let store = Embedded::open(config(&dir.0)).expect("reopen");
     assert_eq!((count(&store), store.published().ledger.revision), (49, 52));
