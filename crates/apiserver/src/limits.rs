@@ -32,10 +32,8 @@ pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 pub const MAX_CONNECTIONS: usize = 16_384;
 /// Concurrent streams on one HTTP/2 connection, as upstream.
 pub const MAX_STREAMS: u32 = 100;
-/// Verified service account tokens kept.
+/// Service account tokens whose signature is known to be good.
 pub const MAX_CACHED_TOKENS: usize = 4096;
-/// How long a verified token is believed without looking again.
-pub const TOKEN_CACHE: Duration = Duration::from_secs(10);
 /// Longest field manager name, bytes.
 pub const MAX_FIELD_MANAGER: usize = 128;
 /// Time to reach a kubelet.

@@ -2,6 +2,7 @@
 //! validation, in upstream's order. One file per plugin.
 
 mod amounts;
+mod certificates;
 mod limit_ranger;
 mod namespace;
 mod node_restriction;
@@ -30,6 +31,7 @@ pub(crate) async fn admit_create(
     object: &mut Value,
 ) -> Result<quota::Hold> {
     namespace::check_create(server, target, namespace, object)?;
+    certificates::stamp(call, target, object);
     let pod = is(target, "", "pods");
     limit_ranger::admit(server, target, namespace, object)?;
     if pod {
@@ -58,6 +60,7 @@ pub(crate) async fn admit_update(
     new: &mut Value,
     old: &Value,
 ) -> Result<()> {
+    certificates::keep(place.target, new, old);
     rbac::check(server, call, place.target, new, Some(old))?;
     node_restriction::check_update(server, call, place, subresource, new, old)?;
     if is(place.target, "", "pods") && subresource.is_empty() {

@@ -1,6 +1,7 @@
-//! Authentication: who is asking. Client certificates, static bearer tokens, service account tokens;
+//! Authentication: who is asking. Client certificates, static and bootstrap tokens, service account tokens;
 //! without any of them a request is anonymous. Impersonation is decided by the caller's rights.
 
+mod bootstrap;
 pub(crate) mod impersonate;
 pub(crate) mod tokens;
 pub(crate) mod x509;
@@ -85,6 +86,9 @@ fn websocket_token(headers: &HeaderMap) -> Option<&str> {
 pub(crate) fn token_user(server: &Server, token: &str, audiences: &[String]) -> Option<UserInfo> {
     if let Some(user) = server.authn.fixed.get(&hash(token)) {
         return Some(user.clone());
+    }
+    if let Some(user) = bootstrap::user(server, token) {
+        return Some(user);
     }
     tokens::verify(server, token, audiences).or_else(|| {
         use base64::Engine;

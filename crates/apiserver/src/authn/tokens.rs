@@ -2,6 +2,7 @@
 //! account and, if asked, to a Pod, Node or Secret that must still exist.
 
 use crate::codec;
+use crate::limits;
 use crate::resources::Target;
 use crate::server::Server;
 use apimachinery::meta;
@@ -14,12 +15,17 @@ use ring::signature::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The key that signs and verifies.
 pub(crate) struct Signer {
     key: EcdsaKeyPair,
     key_id: String,
     random: SystemRandom,
+    /// Claims of tokens whose signature was good, by the token's hash. Only the signature is
+    /// remembered: expiry and bound objects are looked at every time.
+    good: Mutex<HashMap<[u8; 32], Arc<Value>>>,
 }
 
 impl Signer {
@@ -30,7 +36,7 @@ impl Signer {
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random);
         let key = key.map_err(|error| format!("the service account key is not usable: {error}"))?;
         let key_id = BASE64.encode(Sha256::digest(key.public_key().as_ref()));
-        Ok(Signer { key, key_id, random })
+        Ok(Signer { key, key_id, random, good: Mutex::default() })
     }
 
     /// A signed token.
@@ -43,7 +49,21 @@ impl Signer {
     }
 
     /// The claims of a token with a good signature; nothing else is checked.
-    fn open(&self, token: &str) -> Option<Value> {
+    fn open(&self, token: &str) -> Option<Arc<Value>> {
+        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claims) = good.get(&hash) {
+            return Some(claims.clone());
+        }
+        let claims = Arc::new(self.check(token)?);
+        if good.len() >= limits::MAX_CACHED_TOKENS {
+            good.clear();
+        }
+        good.insert(hash, claims.clone());
+        Some(claims)
+    }
+
+    fn check(&self, token: &str) -> Option<Value> {
         let (text, signature) = token.rsplit_once('.')?;
         let (header, claims) = text.split_once('.')?;
         let header: Value = serde_json::from_slice(&BASE64.decode(header).ok()?).ok()?;

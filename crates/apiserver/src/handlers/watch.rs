@@ -132,6 +132,9 @@ impl Watch {
                 return Some(item);
             }
             let watcher = self.watcher.as_mut()?;
+            if Instant::now() >= self.ends {
+                return None;
+            }
             let pause = if self.bookmarks && !self.last_bookmark_sent {
                 self.next_bookmark
                     .min(self.ends - limits::BOOKMARK_BEFORE_END.min(self.ends - Instant::now()))
@@ -161,6 +164,11 @@ impl Watch {
                         if let Some(item) = self.see(event) {
                             self.queue.push_back(item);
                         }
+                    }
+                    // Where others' events never pause, a bookmark must not wait for a pause.
+                    if self.bookmarks && self.queue.is_empty() && Instant::now() >= self.next_bookmark {
+                        self.next_bookmark = Instant::now() + limits::BOOKMARK_EVERY;
+                        self.queue.push_back(Item::Bookmark { revision: batch.revision, initial_end: false });
                     }
                 }
                 Err(error) => {

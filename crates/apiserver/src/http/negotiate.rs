@@ -24,16 +24,25 @@ pub(crate) enum Shape {
     Discovery(String),
 }
 
+/// What the rows of a table carry beside their cells (`includeObject`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Include {
+    None,
+    Metadata,
+    Object,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Form {
     pub encoding: Encoding,
     pub shape: Shape,
     pub pretty: bool,
+    pub include: Include,
 }
 
 impl Form {
     pub fn json() -> Form {
-        Form { encoding: Encoding::Json, shape: Shape::Plain, pretty: false }
+        Form { encoding: Encoding::Json, shape: Shape::Plain, pretty: false, include: Include::Metadata }
     }
 
     pub fn content_type(&self) -> &'static str {
@@ -114,7 +123,12 @@ pub(crate) fn negotiate(
         if let (Some(encoding), Some(shape)) = (range.encoding(), range.shape())
             && usable(encoding, &shape)
         {
-            return Ok(Form { encoding, shape, pretty: pretty(headers, query) });
+            let include = match query.get("includeObject") {
+                Some("None") => Include::None,
+                Some("Object") => Include::Object,
+                _ => Include::Metadata,
+            };
+            return Ok(Form { encoding, shape, pretty: pretty(headers, query), include });
         }
     }
     Err(Box::new(Status::not_acceptable(&AVAILABLE)))

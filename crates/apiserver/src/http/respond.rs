@@ -114,8 +114,8 @@ pub(crate) fn answer(
     match &form.shape {
         Shape::Table(version) => {
             let object = answer.body.tree();
-            let rows = table::of(server, target, &[object], version, true);
-            bytes(answer.code, form, rows.to_string().into_bytes())
+            let rows = table::of(server, target, &[object], version, form, true);
+            bytes(answer.code, form, table::to_json(&rows))
         }
         Shape::Partial(version) => {
             let object = answer.body.tree();
@@ -162,7 +162,7 @@ pub(crate) fn list(server: &Server, listed: &Listed, form: &Form) -> Response<Re
     match &form.shape {
         Shape::Table(version) => {
             let objects: Vec<Arc<Value>> = listed.entries.iter().map(|entry| target.tree(entry)).collect();
-            let mut rows = table::of(server, target, &objects, version, true);
+            let mut rows = table::of(server, target, &objects, version, form, true);
             rows["metadata"] = list_metadata(listed);
             bytes(200, form, table::to_json(&rows))
         }
@@ -208,7 +208,7 @@ pub(crate) fn watch_line(
         Shape::Plain | Shape::Discovery(_) => item.json(target),
         Shape::Table(version) => reshaped(target, item, |object, bookmark| {
             let objects = [Arc::new(object)];
-            let mut rows = table::of(server, target, &objects, version, std::mem::take(first));
+            let mut rows = table::of(server, target, &objects, version, form, std::mem::take(first));
             rows["metadata"] = json!({"resourceVersion": meta::resource_version_str(&objects[0])});
             if bookmark {
                 // A bookmark's row shows nothing, but its object carries the annotations.

@@ -1,6 +1,7 @@
 //! Tables: what `kubectl get` prints. Columns and cells come from the kinds; what has none of its own
 //! shows its name and age.
 
+use super::negotiate::{Form, Include};
 use crate::resources::Target;
 use crate::server::Server;
 use apimachinery::{Time, meta};
@@ -13,23 +14,26 @@ pub(crate) fn of(
     target: Target,
     objects: &[Arc<Value>],
     version: &str,
+    form: &Form,
     columns: bool,
 ) -> Value {
     let now = server.now();
     let definitions = if columns { columns_of(target) } else { Value::Null };
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|object| {
-            json!({
-                "cells": cells_of(target, object, now),
-                "object": super::respond::partial(object, version),
-            })
-        })
-        .collect();
+    let rows: Vec<Value> = objects.iter().map(|object| row(target, object, version, form, now)).collect();
     json!({
         "kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": {},
         "columnDefinitions": definitions, "rows": rows,
     })
+}
+
+fn row(target: Target, object: &Arc<Value>, version: &str, form: &Form, now: Time) -> Value {
+    let mut row = json!({"cells": cells_of(target, object, now)});
+    match form.include {
+        Include::None => {}
+        Include::Metadata => row["object"] = super::respond::partial(object, version),
+        Include::Object => row["object"] = (**object).clone(),
+    }
+    row
 }
 
 /// Upstream's field order.
@@ -53,12 +57,9 @@ fn columns_of(_target: Target) -> Value {
 }
 
 fn cells_of(_target: Target, object: &Value, now: Time) -> Value {
-    json!([meta::name(object), age(object, now)])
-}
-
-fn age(object: &Value, now: Time) -> String {
-    match meta::creation_timestamp(object) {
+    let age = match meta::creation_timestamp(object) {
         Some(created) => apimachinery::time::human_duration(now.since(created)),
         None => "<unknown>".into(),
-    }
+    };
+    json!([meta::name(object), age])
 }

@@ -150,3 +150,43 @@ async fn paths_that_name_nothing_are_refused() {
     request.resource.resource = "nothings".into();
     assert_eq!(failure(cluster.admin().transport().call(request).await).0, 404);
 }
+
+#[tokio::test]
+async fn bootstrap_tokens_introduce_nodes() {
+    use base64::Engine;
+    let cluster = Cluster::new().await;
+    let admin = cluster.admin();
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "bootstrap.kubernetes.io/token",
+        "metadata": {"name": "bootstrap-token-abcdef"},
+        "data": {"token-id": encode("abcdef"), "token-secret": encode("0123456789abcdef"),
+            "usage-bootstrap-authentication": encode("true"),
+            "auth-extra-groups": encode("system:bootstrappers:nodes,system:masters")}});
+    admin.resource("", "v1", "secrets").create("kube-system", secret).await.expect("secret");
+    let reviews = admin.resource("authentication.k8s.io", "v1", "tokenreviews");
+    let review = |token: &str| {
+        let object = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
+        let reviews = reviews.clone();
+        async move { reviews.create("", object).await.expect("review")["status"]["user"].clone() }
+    };
+    let user = review("abcdef.0123456789abcdef").await;
+    assert_eq!(user["username"], "system:bootstrap:abcdef");
+    let groups = json!(["system:bootstrappers", "system:bootstrappers:nodes", "system:authenticated"]);
+    assert_eq!(user["groups"], groups, "no other group can be smuggled in");
+    assert_eq!(review("abcdef.0123456789abcdeg").await["username"], Value::Null);
+}
+
+#[tokio::test]
+async fn signing_requests_carry_their_maker() {
+    let cluster = Cluster::new().await;
+    let eve = cluster.user("eve", &["system:masters"]);
+    let requests = eve.resource("certificates.k8s.io", "v1", "certificatesigningrequests");
+    let object = json!({"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
+        "metadata": {"name": "r"}, "spec": {"request": "eA==", "signerName": "example.com/s", "usages": ["client auth"],
+            "username": "system:node:n1", "groups": ["system:nodes"]}});
+    let made = requests.create("", object).await.expect("create");
+    assert_eq!(
+        (&made["spec"]["username"], &made["spec"]["groups"][0]),
+        (&json!("eve"), &json!("system:masters"))
+    );
+}
