@@ -1,1 +1,21 @@
-//! Exec, attach and port-forward on the wire: WebSocket channels and SPDY/3.1, server side.
+//! Exec, attach and port-forward on the wire, server side: WebSocket channels (`v5.channel.k8s.io`
+//! and older) and SPDY/3.1, behind one view: [`RemoteCommand`] has stdin, output, resizes and an
+//! end; [`PortForward`] has connections. What runs behind them is the caller's.
+
+mod channels;
+mod handshake;
+mod port_forward;
+mod remote_command;
+mod spdy;
+mod websocket;
+
+pub use handshake::{Negotiated, Upgrade, negotiate_command, negotiate_port_forward};
+pub use port_forward::{Forward, PortForward};
+pub use remote_command::{Output, RemoteCommand, Size, Streams};
+
+/// Bytes of one message to a client (and one read of a process's output).
+pub const CHUNK_BYTES: usize = 32 << 10;
+/// Messages that may wait in one direction of one stream.
+pub(crate) const QUEUE_MAX: usize = 16;
+/// How long a client may take to open its streams (client-go's own limit).
+pub const STREAM_CREATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
