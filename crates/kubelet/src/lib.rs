@@ -14,6 +14,7 @@ pub mod objects;
 pub mod publish;
 pub mod runtime;
 pub mod security;
+pub mod server;
 pub mod shared;
 pub mod tokens;
 mod volumes;
@@ -48,7 +49,11 @@ impl Kubelet {
         config: Config,
         client: Client,
         runtime: Arc<dyn PodRuntime>,
+        tls: &server::Tls,
     ) -> std::io::Result<Kubelet> {
+        let address = std::net::SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, config.port));
+        let (listener, acceptor) = server::bind(address, tls).await?;
+        let port = listener.local_addr()?.port();
         let config = Arc::new(config);
         let recorder = Recorder::start(env, &client, "kubelet", &config.node_name);
         let facts = Facts::read(&config.data_dir);
@@ -70,10 +75,11 @@ impl Kubelet {
             config: config.clone(),
         };
         let pods = Pods::default();
-        let port = config.port;
         let node = node::NodeStatus { env: env.clone(), client, recorder, config, facts, runtime, port };
         let object = node.register().await;
         env.spawn(node.run(object));
+        let server = server::Server { shared: shared.clone(), pods: pods.clone() };
+        env.spawn(server::run(server, listener, acceptor));
         env.spawn(workers::run(shared.clone(), pods.clone(), shared.runtime.events(), object_events));
         Ok(Kubelet { shared, pods })
     }

@@ -247,6 +247,8 @@ pub trait PodRuntime: Send + Sync {
 
     fn exec(&self, request: ExecRequest) -> BoxFuture<'_, Result<Process>>;
     fn attach<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<Process>>;
+    /// Waits until a container has ended (or is unknown).
+    fn wait<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, ()>;
     /// A connection to a port on the Pod's own loopback.
     fn connect<'a>(&'a self, sandbox: &'a str, port: u16) -> BoxFuture<'a, Result<tokio::net::TcpStream>>;
     fn container_stats<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Stats>>;

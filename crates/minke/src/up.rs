@@ -275,7 +275,7 @@ async fn start_node(
     dir: &Path,
     env: &Env,
     client: Client,
-    _api: &apiserver::Handle,
+    api: &apiserver::Handle,
 ) -> Result<Node, String> {
     let images = images::open(dir)?;
     images::ensure_toolbox(&images)?;
@@ -311,7 +311,14 @@ async fn start_node(
         port: instance.kubelet_port,
         labels: labels(options)?,
     };
-    let kubelet = kubelet::Kubelet::start(env, config, client, Arc::new(runtime))
+    let names = [node_ip.to_string(), name.to_string(), "127.0.0.1".into()];
+    let identity = api.pki().issue_server(&format!("system:node:{name}"), &["system:nodes"], &names)?;
+    let tls = kubelet::server::Tls {
+        certificate: identity.certificate.clone(),
+        key: identity.key.clone(),
+        client_ca: api.ca_pem().into(),
+    };
+    let kubelet = kubelet::Kubelet::start(env, config, client, Arc::new(runtime), &tls)
         .await
         .map_err(|error| format!("the node cannot start: {error}"))?;
     Ok(Node { _kubelet: kubelet })

@@ -438,6 +438,12 @@ impl PodRuntime for Embedded {
         Box::pin(self.attach_streams(container_id))
     }
 
+    fn wait<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.wait_exit(container_id).await;
+        })
+    }
+
     fn connect<'a>(&'a self, sandbox: &'a str, port: u16) -> BoxFuture<'a, Result<tokio::net::TcpStream>> {
         Box::pin(streams::connect(self.inner.parts.env.clone(), self.supervisor(), sandbox, port))
     }

@@ -74,7 +74,7 @@ impl Embedded {
     }
 
     /// The exit code of a container, once it ended.
-    async fn wait_exit(&self, id: &str) -> i32 {
+    pub(super) async fn wait_exit(&self, id: &str) -> i32 {
         loop {
             let changed = self.inner.changed.notified();
             let state = self.records(|records| records.container(id).map(|c| c.state.clone()));
