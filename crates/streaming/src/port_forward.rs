@@ -59,7 +59,7 @@ impl Forward {
     }
 
     /// Ends the connection, with what went wrong if something did.
-    pub async fn close(self, error: Option<&str>) {
+    pub async fn close(&self, error: Option<&str>) {
         if let Some(error) = error {
             let _ = self.error.send(error.as_bytes()).await;
         }

@@ -262,7 +262,9 @@ impl Watch {
     fn new(dir: &Path) -> io::Result<Watch> {
         let fd = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
         inotify::add_watch(&fd, dir, inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO)?;
-        Ok(Watch(AsyncFd::register(fd)?))
+        #[expect(deprecated, reason = "`register` is unsafe; this descriptor is owned here and never replaced")]
+        let fd = AsyncFd::new(fd)?;
+        Ok(Watch(fd))
     }
 
     async fn changed(&self) -> io::Result<()> {
