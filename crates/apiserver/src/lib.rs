@@ -10,6 +10,7 @@ mod authz;
 mod bootstrap;
 mod codec;
 mod config;
+mod connection_tls;
 mod context;
 mod convert;
 mod decode;
@@ -90,6 +91,8 @@ impl ApiServer {
             .map_err(|status| format!("the cluster's own objects could not be made: {status}"))?;
         if let Some(listener) = listener {
             let kubelet = handle.pki.kubelet_client()?;
+            let renewal = handle.pki.clone().keep_serving(config.clone(), listener.serving());
+            handle.tasks.push(env.spawn(renewal));
             let serving = listener.run(handle.server.clone(), kubelet, stopping);
             handle.tasks.push(env.spawn(serving));
         }
@@ -143,9 +146,10 @@ impl Handle {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         let tasks = std::mem::take(&mut self.tasks);
-        // The first task is the expiry, which never ends by itself.
+        let count = tasks.len();
         for (index, task) in tasks.into_iter().enumerate() {
-            if index == 0 {
+            // Only the listener, the last one, ends by itself.
+            if index + 1 < count || self.address.is_none() {
                 task.abort();
             }
             let _ended_or_aborted = tokio::time::timeout(limits::SHUTDOWN_GRACE * 2, task).await;
@@ -156,8 +160,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-        if let Some(expiry) = self.tasks.first() {
-            expiry.abort();
-        }
+        let endless = self.tasks.len().saturating_sub(usize::from(self.address.is_some()));
+        self.tasks.iter().take(endless).for_each(JoinHandle::abort);
     }
 }

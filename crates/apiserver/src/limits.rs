@@ -28,6 +28,8 @@ pub const EVENT_TTL: Duration = Duration::from_secs(3600);
 pub const DELETE_PAGE: usize = 500;
 /// Time for a TLS handshake.
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often the serving certificate's age is looked at.
+pub const CERTIFICATE_CHECK: Duration = Duration::from_secs(12 * 3600);
 /// Open connections.
 pub const MAX_CONNECTIONS: usize = 16_384;
 /// Concurrent streams on one HTTP/2 connection, as upstream.

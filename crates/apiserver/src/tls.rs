@@ -2,6 +2,8 @@
 //! P-256), kept in files that only the owner reads, used again after a restart.
 
 use crate::config::Config;
+use crate::connection_tls::{ClientCertificates, Serving};
+use crate::limits;
 use env::Env;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -26,6 +28,13 @@ const CERTIFICATE_YEARS: i32 = 1;
 pub struct Identity {
     pub certificate: String,
     pub key: String,
+}
+
+/// TLS of a listener, and the parts of it that are asked again later.
+pub(crate) struct ListenerTls {
+    pub config: ServerConfig,
+    pub clients: Arc<ClientCertificates>,
+    pub serving: Arc<Serving>,
 }
 
 /// The authority. Cheap to share by `Arc`.
@@ -136,22 +145,36 @@ impl Pki {
     }
 
     /// TLS for the listener: client certificates are welcome, not required.
-    pub(crate) fn server_config(&self, config: &Config) -> Result<ServerConfig, String> {
+    pub(crate) fn listener(&self, config: &Config) -> Result<ListenerTls, String> {
         let identity = self.serving(config)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider.clone())
+        let strict = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider.clone())
             .allow_unauthenticated()
             .build()
             .map_err(|error| format!("client certificates cannot be verified: {error}"))?;
         let (certificates, key) = parse(&identity)?;
+        let (clients, serving) = (ClientCertificates::new(strict), Serving::new(certificates, &key)?);
         let mut tls = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(certificates, key)
-            .map_err(|error| format!("the serving certificate is not usable: {error}"))?;
+            .with_client_cert_verifier(clients.clone())
+            .with_cert_resolver(serving.clone());
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(tls)
+        Ok(ListenerTls { config: tls, clients, serving })
+    }
+
+    /// Looks at the serving certificate from time to time and renews it before it ends.
+    pub(crate) async fn keep_serving(self: Arc<Self>, config: Config, serving: Arc<Serving>) {
+        loop {
+            self.env.sleep(limits::CERTIFICATE_CHECK).await;
+            let renewed = self.serving(&config).and_then(|identity| {
+                let (certificates, key) = parse(&identity)?;
+                serving.replace(certificates, &key)
+            });
+            if let Err(error) = renewed {
+                tracing::error!("the serving certificate could not be renewed: {error}");
+            }
+        }
     }
 
     /// TLS towards kubelets, with the server's own client certificate.

@@ -11,6 +11,7 @@ mod pods;
 mod quota;
 mod rbac;
 mod service_account;
+mod unsupported;
 
 use crate::context::{Call, Result};
 use crate::registry::Place;
@@ -31,6 +32,7 @@ pub(crate) async fn admit_create(
     object: &mut Value,
 ) -> Result<quota::Hold> {
     namespace::check_create(server, target, namespace, object)?;
+    unsupported::check_create(target, object)?;
     certificates::stamp(call, target, object);
     let pod = is(target, "", "pods");
     limit_ranger::admit(server, target, namespace, object)?;

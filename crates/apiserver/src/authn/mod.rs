@@ -50,14 +50,22 @@ fn authenticated(mut user: UserInfo) -> UserInfo {
     user
 }
 
-/// The user of an HTTP request; `certificate` is the one its connection presented and that was verified.
+/// What the client certificate of a connection is worth.
+pub(crate) enum Certificate {
+    None,
+    Of(UserInfo),
+    /// Expired, or not signed by our authority, or without a name.
+    Bad,
+}
+
+/// The user of an HTTP request.
 ///
 /// # Errors
-/// 401 for a token that is not valid; 403 for an impersonation that is not allowed.
+/// 401 for a certificate or token that is not valid; 403 for an impersonation that is not allowed.
 pub(crate) fn authenticate(
     server: &Server,
     headers: &HeaderMap,
-    certificate: Option<&UserInfo>,
+    certificate: &Certificate,
 ) -> Result<UserInfo> {
     let bearer = headers
         .get(http::header::AUTHORIZATION)
@@ -67,11 +75,12 @@ pub(crate) fn authenticate(
         .map(|(_, token)| token.trim())
         .or_else(|| websocket_token(headers));
     let user = match (certificate, bearer) {
-        (Some(user), _) => user.clone(),
-        (None, Some(token)) if !token.is_empty() => {
+        (Certificate::Of(user), _) => user.clone(),
+        (_, Some(token)) if !token.is_empty() => {
             token_user(server, token, &[]).ok_or_else(|| Box::new(Status::unauthorized()))?
         }
-        _ => anonymous(),
+        (Certificate::Bad, _) => return Err(Box::new(Status::unauthorized())),
+        (Certificate::None, _) => anonymous(),
     };
     impersonate::apply(server, headers, authenticated(user))
 }

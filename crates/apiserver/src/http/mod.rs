@@ -12,11 +12,12 @@ mod table;
 mod websocket;
 mod yaml;
 
+use crate::authn::Certificate;
 use crate::config::Config;
+use crate::connection_tls::{ClientCertificates, Serving};
 use crate::server::Server;
-use crate::tls::Pki;
+use crate::tls::{ListenerTls, Pki};
 use crate::{authn, limits};
-use client::UserInfo;
 use connect::Kubelets;
 use futures_util::future::BoxFuture;
 use hyper::service::service_fn;
@@ -36,6 +37,8 @@ pub(crate) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     tls: TlsAcceptor,
+    clients: Arc<ClientCertificates>,
+    serving: Arc<Serving>,
 }
 
 impl Listener {
@@ -43,12 +46,18 @@ impl Listener {
         let socket = TcpListener::bind(address).await;
         let socket = socket.map_err(|error| format!("cannot listen on {address}: {error}"))?;
         let address = socket.local_addr().map_err(|error| error.to_string())?;
-        let tls = TlsAcceptor::from(Arc::new(pki.server_config(config)?));
-        Ok(Listener { socket, address, tls })
+        let ListenerTls { config, clients, serving } = pki.listener(config)?;
+        let tls = TlsAcceptor::from(Arc::new(config));
+        Ok(Listener { socket, address, tls, clients, serving })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The certificate it shows, to be renewed.
+    pub fn serving(&self) -> Arc<Serving> {
+        self.serving.clone()
     }
 
     /// Serves until told to stop.
@@ -58,7 +67,11 @@ impl Listener {
         kubelet: rustls::ClientConfig,
         mut stopping: watch::Receiver<bool>,
     ) {
-        let shared = Arc::new(service::Shared { server, kubelets: Kubelets::new(kubelet) });
+        let shared = Arc::new(service::Shared {
+            server,
+            kubelets: Kubelets::new(kubelet),
+            clients: self.clients.clone(),
+        });
         let room = Arc::new(Semaphore::new(limits::MAX_CONNECTIONS));
         loop {
             let Ok(permit) = room.clone().acquire_owned().await else { return };
@@ -100,9 +113,12 @@ async fn connection(
     let Ok(Ok(stream)) = tokio::time::timeout(limits::TLS_HANDSHAKE, tls.accept(stream)).await else {
         return;
     };
-    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let user: Option<UserInfo> = certificate.and_then(|certificate| authn::x509::user(certificate));
-    let connection = Arc::new(Connection { shared, user, peer });
+    let certificate = match stream.get_ref().1.peer_certificates() {
+        None | Some([]) => Certificate::None,
+        Some(chain) if !shared.clients.trusted(chain) => Certificate::Bad,
+        Some(chain) => authn::x509::user(&chain[0]).map_or(Certificate::Bad, Certificate::Of),
+    };
+    let connection = Arc::new(Connection { shared, certificate, peer });
     let service = service_fn(move |request| {
         let connection = connection.clone();
         boxed(async move { Ok(service::handle(connection, request).await) })

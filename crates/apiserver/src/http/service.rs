@@ -6,7 +6,9 @@ use super::query::Query;
 use super::respond::{self, ResponseBody};
 use super::route::{self, ResourcePath};
 use super::websocket;
+use crate::authn::Certificate;
 use crate::authz::Attributes;
+use crate::connection_tls::ClientCertificates;
 use crate::context::{Call, Result};
 use crate::resources::Target;
 use crate::server::{Reply, Server, body_kind};
@@ -27,13 +29,13 @@ use std::sync::Arc;
 pub(crate) struct Shared {
     pub server: Arc<Server>,
     pub kubelets: Kubelets,
+    pub clients: Arc<ClientCertificates>,
 }
 
 /// What is known about a connection.
 pub(crate) struct Connection {
     pub shared: Arc<Shared>,
-    /// The user of its client certificate.
-    pub user: Option<UserInfo>,
+    pub certificate: Certificate,
     pub peer: SocketAddr,
 }
 
@@ -94,7 +96,7 @@ async fn respond(
     query_text: String,
 ) -> Result<HttpResponse> {
     let server = &connection.shared.server;
-    let user = authn::authenticate(server, request.headers(), connection.user.as_ref())?;
+    let user = authn::authenticate(server, request.headers(), &connection.certificate)?;
     let incoming = Asked {
         method: request.method().clone(),
         path: request.uri().path().to_owned(),

@@ -17,6 +17,11 @@ pub struct Https {
 
 /// A TLS client; with a user, it shows that user's certificate.
 fn tls_config(handle: &Handle, user: Option<(&str, &[&str])>, alpn: &[u8]) -> rustls::ClientConfig {
+    config_for(handle, user.map(|(name, groups)| (handle, name, groups)), alpn)
+}
+
+/// Trusts one cluster; the certificate it shows may come from another one.
+fn config_for(handle: &Handle, user: Option<(&Handle, &str, &[&str])>, alpn: &[u8]) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in rustls_pemfile::certs(&mut handle.ca_pem().as_bytes()) {
         roots.add(certificate.expect("certificate")).expect("root");
@@ -28,8 +33,8 @@ fn tls_config(handle: &Handle, user: Option<(&str, &[&str])>, alpn: &[u8]) -> ru
             .with_root_certificates(roots);
     let mut config = match user {
         None => builder.with_no_client_auth(),
-        Some((name, groups)) => {
-            let identity = handle.pki().issue_client(name, groups).expect("identity");
+        Some((issuer, name, groups)) => {
+            let identity = issuer.pki().issue_client(name, groups).expect("identity");
             let mut pem = identity.certificate.as_bytes();
             let certificates = rustls_pemfile::certs(&mut pem).map(|c| c.expect("pem"));
             let key = rcgen::KeyPair::from_pem(&identity.key).expect("key").serialize_der();
@@ -113,6 +118,17 @@ async fn users_come_from_certificates_and_tokens() {
     assert_eq!(whoami(&stranger, &[("authorization", "Bearer secret")]).await, (201, "tokened".into()));
     assert_eq!(whoami(&stranger, &[("authorization", "Bearer wrong")]).await.0, 401);
     assert_eq!(whoami(&stranger, &[]).await.0, 403);
+    let other = Cluster::with(Config::default()).await;
+    let foreign = Https {
+        address: cluster.handle.local_addr().expect("it listens"),
+        tls: TlsConnector::from(Arc::new(config_for(
+            &cluster.handle,
+            Some((&other.handle, "admin", &["system:masters"])),
+            b"h2",
+        ))),
+    };
+    assert_eq!(whoami(&foreign, &[]).await.0, 401, "a certificate of another authority");
+    assert_eq!(whoami(&foreign, &[("authorization", "Bearer secret")]).await, (201, "tokened".into()));
     let bob = Https::new(&cluster.handle, Some(("bob", &[])));
     assert_eq!(whoami(&bob, &[("impersonate-user", "admin")]).await.0, 403);
     for path in ["/healthz", "/livez", "/readyz", "/version"] {

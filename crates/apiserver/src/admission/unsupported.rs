@@ -1,0 +1,22 @@
+//! What this server would have to act on but does not yet is refused, so that nobody relies on it:
+//! custom resources, aggregated APIs, admission webhooks and policies.
+
+use crate::context::Result;
+use crate::resources::Target;
+use apimachinery::{Status, meta};
+use serde_json::Value;
+
+pub(super) fn check_create(target: Target, object: &Value) -> Result<()> {
+    let what = match (target.info.group, target.info.resource) {
+        ("apiextensions.k8s.io", "customresourcedefinitions") => "custom resources are not served",
+        ("apiregistration.k8s.io", "apiservices") => "aggregated APIs are not served",
+        (
+            "admissionregistration.k8s.io",
+            "mutatingwebhookconfigurations" | "validatingwebhookconfigurations",
+        ) => "admission webhooks are not called",
+        ("admissionregistration.k8s.io", _) => "admission policies are not evaluated",
+        _ => return Ok(()),
+    };
+    let text = format!("{what} by this version of the API server");
+    Err(Box::new(Status::forbidden(&target.group_resource(), meta::name(object), text)))
+}
