@@ -2,6 +2,7 @@
 //! built-in resources do not change while the program runs.
 
 use crate::context::Result;
+use crate::http::gzip;
 use crate::http::query::Query;
 use crate::http::respond::{self, ResponseBody};
 use crate::http::service::Asked;
@@ -19,16 +20,20 @@ use std::sync::OnceLock;
 const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 const PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
-/// A document and the hash that changes with it.
+/// A document, compressed because it is large and rarely asked for, and the hash that changes with it.
 struct Document {
-    content: Bytes,
+    compressed: Vec<u8>,
     hash: String,
 }
 
 impl Document {
     fn new(content: Vec<u8>) -> Document {
         let hash = Sha256::digest(&content).iter().map(|byte| format!("{byte:02X}")).collect();
-        Document { content: content.into(), hash }
+        Document { compressed: gzip::compress(&content), hash }
+    }
+
+    fn content(&self) -> Bytes {
+        gzip::decompress(&self.compressed).into()
     }
 }
 
@@ -119,7 +124,7 @@ fn document_response(
 ) -> Response<ResponseBody> {
     let tag = format!("\"{}\"", document.hash);
     let known = incoming.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
-    let content = if known { Bytes::new() } else { document.content.clone() };
+    let content = if known { Bytes::new() } else { document.content() };
     let mut response = respond::plain(StatusCode::OK, content_type, content);
     if known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;

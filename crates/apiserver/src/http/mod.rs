@@ -1,7 +1,7 @@
 //! HTTP: connections, and everything that is about bytes rather than objects.
 
 mod connect;
-mod gzip;
+pub(crate) mod gzip;
 pub(crate) mod negotiate;
 mod pretty;
 pub(crate) mod query;
