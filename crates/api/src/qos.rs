@@ -96,7 +96,10 @@ mod tests {
         let cases = [
             (json!({}), QosClass::BestEffort),
             (json!({"requests": {"cpu": "0"}}), QosClass::BestEffort),
-            (json!({"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"cpu": "500m"}}), QosClass::Burstable),
+            (
+                json!({"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"cpu": "500m"}}),
+                QosClass::Burstable,
+            ),
             (
                 json!({"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"cpu": "0.5", "memory": "256Mi"}}),
                 QosClass::Guaranteed,

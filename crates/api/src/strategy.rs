@@ -130,7 +130,7 @@ fn copy_field(new: &mut Value, old: &Value, field: &str) {
 
 /// On `/status` everything but status comes from the stored object; labels and annotations may
 /// be written too, as upstream's built-in kinds allow.
-fn keep_all_but_status(new: &mut Value, old: &Value) {
+pub(crate) fn keep_all_but_status(new: &mut Value, old: &Value) {
     let status = new.get("status").cloned();
     let metadata = new.get("metadata").cloned();
     *new = old.clone();

@@ -43,7 +43,8 @@ mod tests {
     fn beyond_the_limit_clients_come_again_later() {
         let flow = Flow::new();
         let user = UserInfo::new("u", &[]);
-        let held: Vec<_> = (0..limits::MAX_WRITES_IN_FLIGHT).map(|_| flow.enter(&user, Verb::Create)).collect();
+        let held: Vec<_> =
+            (0..limits::MAX_WRITES_IN_FLIGHT).map(|_| flow.enter(&user, Verb::Create)).collect();
         assert!(held.iter().all(Result::is_ok));
         let refused = flow.enter(&user, Verb::Delete).unwrap_err();
         assert_eq!((refused.code, refused.retry_after_seconds()), (429, Some(limits::RETRY_AFTER_SECONDS)));

@@ -74,14 +74,6 @@ pub(crate) fn tidy(object: &mut Value) {
     }
 }
 
-/// The name rule of a kind. RBAC objects are only ever path segments (`system:node`).
-fn name_problems(target: Target, name: &str) -> Vec<String> {
-    match target.info.group {
-        "rbac.authorization.k8s.io" => validation::path_segment_name(name),
-        _ => target.strategy.validate_name(name),
-    }
-}
-
 /// Errors in the metadata of a new object.
 pub(crate) fn validate(target: Target, object: &Value) -> Vec<FieldError> {
     let at = Path::new("metadata");
@@ -90,7 +82,7 @@ pub(crate) fn validate(target: Target, object: &Value) -> Vec<FieldError> {
     if !generate.is_empty() {
         // The suffix completes a prefix that ends in a dash.
         let whole = format!("{}a", generate.strip_suffix('-').unwrap_or(generate));
-        let problems = name_problems(target, &whole);
+        let problems = target.strategy.validate_name(&whole);
         errors.extend(
             problems.into_iter().map(|p| FieldError::invalid(&at.child("generateName"), generate, p)),
         );
@@ -98,7 +90,7 @@ pub(crate) fn validate(target: Target, object: &Value) -> Vec<FieldError> {
     if name.is_empty() {
         errors.push(FieldError::required(&at.child("name"), "name or generateName is required"));
     } else {
-        let problems = name_problems(target, name);
+        let problems = target.strategy.validate_name(name);
         errors.extend(problems.into_iter().map(|p| FieldError::invalid(&at.child("name"), name, p)));
     }
     let namespace = meta::namespace(object);

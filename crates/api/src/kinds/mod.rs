@@ -1,8 +1,35 @@
-//! One file per kind with rules of its own, and the list that finds it.
+//! One file per kind with rules of its own, and the list that finds it. Kinds without a file of their
+//! own are described by one line of the table in `plain`.
 
-use crate::{Generic, Strategy};
+mod config_map;
+mod event;
+mod lease;
+mod namespace;
+mod node;
+mod plain;
+pub mod pod;
+mod secret;
+mod service;
+mod service_account;
 
-/// The strategy of a resource; [`Generic`] where the kind has no rules of its own.
-pub fn strategy(_group: &str, _resource: &str) -> &'static dyn Strategy {
-    &Generic
+use crate::Strategy;
+
+/// The strategy of a resource; [`crate::Generic`] where nothing is known about it.
+pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
+    match (group, resource) {
+        ("", "configmaps") => &config_map::ConfigMap,
+        ("", "events") => &event::CORE,
+        ("events.k8s.io", "events") => &event::NEW,
+        ("", "namespaces") => &namespace::Namespace,
+        ("", "nodes") => &node::Node,
+        ("", "pods") => &pod::Pod,
+        ("", "secrets") => &secret::Secret,
+        ("", "serviceaccounts") => &service_account::ServiceAccount,
+        ("", "services") => &service::Service,
+        ("coordination.k8s.io", "leases") => &lease::Lease,
+        _ => plain::find(group, resource),
+    }
 }
+
+#[cfg(test)]
+mod tests;

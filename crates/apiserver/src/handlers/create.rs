@@ -29,6 +29,8 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> 
             let prefix = meta::generate_name(&object).to_owned();
             let name = meta::generated_name(&prefix, |bound| server.env.random_below(bound as u64) as usize);
             meta::set_name(&mut object, &name);
+            // Some defaults repeat the name.
+            target.strategy.default(&mut object);
         }
         let place = Place::new(target, &namespace, meta::name(&object));
         validate(call, target, &object)?;

@@ -1,10 +1,9 @@
-//! Tables: what `kubectl get` prints. Columns and cells come from the kinds; what has none of its own
-//! shows its name and age.
+//! Tables: what `kubectl get` prints. Columns and cells come from the kinds.
 
 use super::negotiate::{Form, Include};
 use crate::resources::Target;
 use crate::server::Server;
-use apimachinery::{Time, meta};
+use apimachinery::Time;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -27,7 +26,10 @@ pub(crate) fn of(
 }
 
 fn row(target: Target, object: &Arc<Value>, version: &str, form: &Form, now: Time) -> Value {
-    let mut row = json!({"cells": cells_of(target, object, now)});
+    let mut row = json!({"cells": api::row(target.info, object, now)});
+    if let Some(conditions) = api::row_conditions(target.info, object) {
+        row["conditions"] = conditions;
+    }
     match form.include {
         Include::None => {}
         Include::Metadata => row["object"] = super::respond::partial(object, version),
@@ -48,18 +50,12 @@ pub(crate) fn to_json(table: &Value) -> Vec<u8> {
     out
 }
 
-fn column(name: &str, kind: &str, format: &str, priority: i32) -> Value {
-    json!({"name": name, "type": kind, "format": format, "description": "", "priority": priority})
-}
-
-fn columns_of(_target: Target) -> Value {
-    json!([column("Name", "string", "name", 0), column("Age", "string", "", 0)])
-}
-
-fn cells_of(_target: Target, object: &Value, now: Time) -> Value {
-    let age = match meta::creation_timestamp(object) {
-        Some(created) => apimachinery::time::human_duration(now.since(created)),
-        None => "<unknown>".into(),
+fn columns_of(target: Target) -> Value {
+    let column = |column: &api::Column| {
+        json!({
+            "name": column.name, "type": column.kind, "format": column.format,
+            "description": column.description, "priority": column.priority,
+        })
     };
-    json!([meta::name(object), age])
+    api::columns(target.info).iter().map(column).collect()
 }
