@@ -3,6 +3,7 @@
 
 mod amounts;
 mod certificates;
+mod default_classes;
 mod limit_ranger;
 mod namespace;
 mod node_restriction;
@@ -50,6 +51,7 @@ pub(crate) async fn admit_create(
         pods::default_tolerations(object);
     }
     pod_security::check_create(server, call, target, namespace, object)?;
+    default_classes::admit(server, target, object)?;
     quota::check_create(server, call, target, namespace, object).await
 }
 

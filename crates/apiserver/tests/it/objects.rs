@@ -264,10 +264,14 @@ async fn binding_happens_once() {
     with_service_account(&cluster).await;
     let pods = cluster.admin().pods();
     pods.create("default", pod("p")).await.expect("create");
+    let node = json!({"apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "z"}}});
+    cluster.admin().nodes().create("", node).await.expect("node");
     let binding = |node: &str| json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": node}});
     pods.create_sub("default", "p", "binding", binding("n1")).await.expect("bind");
     let bound = pods.get("default", "p").await.expect("get");
     assert_eq!(bound["spec"]["nodeName"], "n1");
+    assert_eq!(meta::label(&bound, "topology.kubernetes.io/zone"), Some("z"));
     assert_eq!(bound["status"]["conditions"][0]["type"], "PodScheduled");
     let (code, text) = failure(pods.create_sub("default", "p", "binding", binding("n2")).await);
     assert_eq!(code, 409);
@@ -377,4 +381,34 @@ async fn quotas_hold_also_against_many_at_once() {
     assert_eq!(made, 3);
     let want = "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3";
     assert_eq!(failure(pods.create("n", pod("x")).await), (403, want.into()));
+}
+
+#[tokio::test]
+async fn classes_have_defaults() {
+    let cluster = Cluster::new().await;
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "p",
+        "metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}});
+    cluster
+        .admin()
+        .resource("storage.k8s.io", "v1", "storageclasses")
+        .create("", class)
+        .await
+        .expect("class");
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    let claims = cluster.admin().resource("", "v1", "persistentvolumeclaims");
+    assert_eq!(claims.create("default", claim).await.expect("claim")["spec"]["storageClassName"], "fast");
+}
+
+#[tokio::test]
+async fn what_is_not_acted_on_is_refused() {
+    let cluster = Cluster::new().await;
+    let definitions = cluster.admin().resource("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+    let object = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "xs.example.com"}});
+    let (code, text) = failure(definitions.create("", object).await);
+    assert_eq!(
+        (code, text.ends_with("custom resources are not served by this version of the API server")),
+        (403, true)
+    );
 }
