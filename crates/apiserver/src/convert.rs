@@ -25,6 +25,17 @@ pub(crate) fn convert(object: &mut Value, from: &ResourceInfo, to: &ResourceInfo
     }
     map.insert("apiVersion".into(), to.api_version().into());
     map.insert("kind".into(), to.kind.into());
+    normalize(object, to);
+}
+
+/// Versions differ in which empty fields they print.
+fn normalize(object: &mut Value, to: &ResourceInfo) {
+    if let Some(ty) = schema::table().kind(to.group, to.version, to.kind)
+        && let Ok(decoded) = schema::decode_value(ty, object.clone())
+    {
+        *object = decoded.object;
+        apimachinery::meta::set_gvk(object, &to.gvk());
+    }
 }
 
 /// Field of core/v1, field of events.k8s.io/v1.
@@ -146,8 +157,9 @@ fn insert_some(map: &mut Map<String, Value>, name: &str, value: Option<Value>) {
 mod tests {
     use super::*;
 
-    fn there_and_back(object: Value, from: (&str, &str, &str), to: (&str, &str, &str)) -> Value {
+    fn there_and_back(mut object: Value, from: (&str, &str, &str), to: (&str, &str, &str)) -> Value {
         let (from, to) = (api::find(from.0, from.1, from.2).unwrap(), api::find(to.0, to.1, to.2).unwrap());
+        normalize(&mut object, from);
         let mut copy = object.clone();
         convert(&mut copy, from, to);
         let there = copy.clone();
@@ -159,7 +171,8 @@ mod tests {
     #[test]
     fn events_and_autoscalers_convert_without_loss() {
         let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "count": 3,
-            "involvedObject": {"kind": "Pod"}, "message": "m", "source": {"component": "c"}});
+            "involvedObject": {"kind": "Pod"}, "message": "m", "source": {"component": "c"},
+            "reportingComponent": "", "reportingInstance": ""});
         let seen = there_and_back(event, ("", "v1", "events"), ("events.k8s.io", "v1", "events"));
         assert_eq!(seen["note"], "m");
         assert_eq!(seen["deprecatedCount"], 3);

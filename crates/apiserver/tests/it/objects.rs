@@ -317,9 +317,10 @@ async fn events_are_one_object_in_two_views() {
         (&seen["note"], &seen["deprecatedCount"], &seen["regarding"]["name"]),
         (&json!("m"), &json!(2), &json!("p"))
     );
-    let patched = other.patch(Patch::Merge, "default", "e", "", json!({"note": "n"})).await.expect("patch");
+    let series = json!({"series": {"count": 5, "lastObservedTime": "2026-01-01T00:00:00.000000Z"}});
+    let patched = other.patch(Patch::Merge, "default", "e", "", series).await.expect("patch");
     assert_eq!(patched["apiVersion"], "events.k8s.io/v1");
-    assert_eq!(core.get("default", "e").await.expect("get")["message"], "n");
+    assert_eq!(core.get("default", "e").await.expect("get")["series"]["count"], 5);
     assert!(cluster.store.get("/registry/events/default/e").is_some());
 }
 
