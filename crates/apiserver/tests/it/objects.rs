@@ -413,3 +413,70 @@ async fn what_is_not_acted_on_is_refused() {
         (403, true)
     );
 }
+
+#[tokio::test]
+async fn pods_go_gracefully_and_only_faster() {
+    let cluster = Cluster::new().await;
+    with_service_account(&cluster).await;
+    let pods = cluster.admin().pods();
+    let mut bound = pod("p");
+    bound["spec"]["nodeName"] = "n1".into();
+    let made = pods.create("default", bound).await.expect("create");
+    assert_eq!(meta::generation(&made), 1);
+    let marked = pods.delete("default", "p", Options::default()).await.expect("delete");
+    assert_eq!((meta::deletion_grace_period(&marked), meta::generation(&marked)), (Some(30), 2));
+    let again = pods.delete("default", "p", Options::default()).await.expect("delete again");
+    assert_eq!(meta::resource_version(&again), meta::resource_version(&marked), "nothing new");
+    let shorter =
+        pods.delete("default", "p", options(|o| o.grace_period_seconds = Some(5))).await.expect("shorter");
+    assert_eq!(meta::deletion_grace_period(&shorter), Some(5));
+    assert!(meta::deletion_timestamp(&shorter) < meta::deletion_timestamp(&marked));
+    let longer =
+        pods.delete("default", "p", options(|o| o.grace_period_seconds = Some(60))).await.expect("longer");
+    assert_eq!(meta::deletion_grace_period(&longer), Some(5), "never longer");
+    pods.delete("default", "p", options(|o| o.grace_period_seconds = Some(0))).await.expect("now");
+    assert_eq!(failure(pods.get("default", "p").await).0, 404);
+    pods.create("default", pod("q")).await.expect("create");
+    pods.delete("default", "q", Options::default()).await.expect("delete");
+    assert_eq!(failure(pods.get("default", "q").await).0, 404, "what runs nowhere goes at once");
+}
+
+#[tokio::test]
+async fn a_namespace_goes_when_its_finalizers_are_gone() {
+    let cluster = Cluster::new().await;
+    let namespaces = cluster.admin().resource("", "v1", "namespaces");
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}});
+    let made = namespaces.create("", namespace).await.expect("create");
+    assert_eq!(
+        (&made["spec"]["finalizers"], &made["status"]["phase"]),
+        (&json!(["kubernetes"]), &json!("Active"))
+    );
+    let marked = namespaces.delete("", "n", Options::default()).await.expect("delete");
+    assert_eq!(marked["status"]["phase"], "Terminating");
+    let (code, text) = failure(cluster.config_maps().create("n", config_map("a")).await);
+    assert_eq!(code, 403);
+    assert!(text.ends_with("unable to create new content in namespace n because it is being terminated"));
+    let mut finalized = (*namespaces.get("", "n").await.expect("still there")).clone();
+    finalized["spec"]["finalizers"] = json!([]);
+    namespaces.update("", "n", "finalize", finalized).await.expect("finalize");
+    assert_eq!(failure(namespaces.get("", "n").await).0, 404);
+}
+
+#[tokio::test]
+async fn status_is_written_by_its_own_endpoint_only() {
+    let cluster = Cluster::new().await;
+    with_service_account(&cluster).await;
+    let pods = cluster.admin().pods();
+    let made = pods.create("default", pod("p")).await.expect("create");
+    let phase = json!({"status": {"phase": "Running"}, "metadata": {"labels": {"a": "b"}}});
+    let main = pods.patch(Patch::Merge, "default", "p", "", phase.clone()).await.expect("patch");
+    assert_eq!((&main["status"]["phase"], meta::label(&main, "a")), (&made["status"]["phase"], Some("b")));
+    let both =
+        json!({"status": {"phase": "Running"}, "spec": {"containers": [{"name": "c", "image": "other"}]}});
+    let status = pods.patch(Patch::Strategic, "default", "p", "status", both).await.expect("patch status");
+    assert_eq!(
+        (&status["status"]["phase"], &status["spec"]["containers"][0]["image"]),
+        (&json!("Running"), &json!("i"))
+    );
+    assert_eq!(meta::generation(&status), 1);
+}
