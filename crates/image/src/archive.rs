@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::error::{At, Error, Result};
 use crate::layer::Digest;
 use crate::reference::Reference;
-use crate::store::{Image, NewImage, Store};
+use crate::store::{Image, NewImage, Partial, Store};
 use crate::ImageConfig;
 
 impl Store {
@@ -19,7 +19,8 @@ impl Store {
     /// image). Blocks.
     pub fn import(&self, path: &Path, name: Option<&str>) -> Result<Vec<Arc<Image>>> {
         let name = name.map(Reference::parse).transpose().map_err(Error::Config)?;
-        let scratch = Scratch::unpack(path)?;
+        let _work = self.begin()?;
+        let scratch = Scratch::unpack(path, self.partial())?;
         if scratch.has("index.json") {
             return self.import_oci(&scratch, name.as_ref());
         }
@@ -32,10 +33,13 @@ impl Store {
     fn import_docker(&self, scratch: &Scratch, name: Option<&Reference>) -> Result<Vec<Arc<Image>>> {
         let manifest = scratch.json("manifest.json")?;
         let mut images = Vec::new();
-        for entry in manifest.as_array().into_iter().flatten() {
+        let entries = manifest.as_array().map(Vec::as_slice).unwrap_or_default();
+        scratch.one_if_named(entries.len(), name)?;
+        for entry in entries {
             let config = scratch.read(entry["Config"].as_str().unwrap_or_default())?;
             let parsed = ImageConfig::parse(&config)?;
             let layers: Vec<&str> = entry["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            scratch.same_count(layers.len(), &parsed)?;
             let mut size = 0;
             for (layer, diff_id) in layers.iter().zip(&parsed.diff_ids) {
                 size += scratch.size(layer)?;
@@ -54,11 +58,15 @@ impl Store {
     fn import_oci(&self, scratch: &Scratch, name: Option<&Reference>) -> Result<Vec<Arc<Image>>> {
         let index = scratch.json("index.json")?;
         let mut images = Vec::new();
-        for descriptor in index["manifests"].as_array().into_iter().flatten() {
+        let descriptors = index["manifests"].as_array().map(Vec::as_slice).unwrap_or_default();
+        scratch.one_if_named(descriptors.len(), name)?;
+        for descriptor in descriptors {
             let annotations = &descriptor["annotations"];
-            let own = ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
-                .iter()
-                .find_map(|key| annotations[*key].as_str())
+            // Some tools write only a tag into the standard annotation, which names nothing.
+            let standard = annotations["org.opencontainers.image.ref.name"].as_str().filter(|n| n.contains(['/', ':']));
+            let own = annotations["io.containerd.image.name"]
+                .as_str()
+                .or(standard)
                 .map(Reference::parse)
                 .transpose()
                 .map_err(Error::Config)?;
@@ -70,6 +78,7 @@ impl Store {
             let config = scratch.blob(manifest["config"]["digest"].as_str().unwrap_or_default())?;
             let parsed = ImageConfig::parse(&config)?;
             let layers = manifest["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
+            scratch.same_count(layers.len(), &parsed)?;
             let mut size = 0;
             for (layer, diff_id) in layers.iter().zip(&parsed.diff_ids) {
                 let path = blob_path(layer["digest"].as_str().unwrap_or_default())?;
@@ -103,26 +112,18 @@ fn blob_path(digest: &str) -> Result<String> {
     Ok(format!("blobs/sha256/{}", Digest::hex(digest)?))
 }
 
-/// The members of an archive as files in a scratch directory, removed at the end.
+/// The members of an archive as files in a directory of the store, removed at the end.
 struct Scratch {
     archive: PathBuf,
-    dir: PathBuf,
+    dir: Partial,
     files: BTreeMap<String, PathBuf>,
     /// Members that only point at another one (docker's shared layers).
     links: BTreeMap<String, String>,
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
 impl Scratch {
-    fn unpack(archive: &Path) -> Result<Scratch> {
-        let unique = format!("minke-import-{}-{:p}", std::process::id(), &archive);
-        let dir = std::env::temp_dir().join(unique);
-        fs::create_dir_all(&dir).at(&dir)?;
+    fn unpack(archive: &Path, dir: Partial) -> Result<Scratch> {
+        fs::create_dir(dir.path()).at(dir.path())?;
         let mut scratch =
             Scratch { archive: archive.into(), dir, files: BTreeMap::new(), links: BTreeMap::new() };
         let file = File::open(archive).at(archive)?;
@@ -140,14 +141,17 @@ impl Scratch {
             let mut entry = entry?;
             let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_string();
             if let Some(target) = entry.link_name()? {
-                let base = Path::new(&name).parent().unwrap_or(Path::new("")).join(target);
-                self.links.insert(name, normal(&base));
+                // A symbolic link starts at its own directory, a hard link at the archive's root.
+                let own = Path::new(&name).parent().unwrap_or(Path::new(""));
+                let base = if entry.header().entry_type().is_symlink() { own } else { Path::new("") };
+                let target = normal(&base.join(target));
+                self.links.insert(name, target);
                 continue;
             }
             if !entry.header().entry_type().is_file() {
                 continue;
             }
-            let path = self.dir.join(self.files.len().to_string());
+            let path = self.dir.path().join(self.files.len().to_string());
             io::copy(&mut entry, &mut File::create(&path)?)?;
             self.files.insert(name, path);
         }
@@ -156,6 +160,20 @@ impl Scratch {
 
     fn error(&self, message: &str) -> Error {
         Error::Archive { path: self.archive.clone(), message: message.into() }
+    }
+
+    fn one_if_named(&self, images: usize, name: Option<&Reference>) -> Result<()> {
+        match name {
+            Some(name) if images != 1 => Err(self.error(&format!("has {images} images: they cannot all be {name}"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn same_count(&self, layers: usize, config: &ImageConfig) -> Result<()> {
+        match config.diff_ids.len() {
+            count if count == layers => Ok(()),
+            count => Err(self.error(&format!("has an image of {layers} layers whose config names {count}"))),
+        }
     }
 
     fn path(&self, name: &str) -> Option<&PathBuf> {
@@ -204,10 +222,10 @@ impl Scratch {
         let manifest: Value =
             serde_json::from_slice(&self.blob(digest)?).map_err(|error| self.error(&error.to_string()))?;
         let Some(choices) = manifest["manifests"].as_array() else { return Ok(manifest) };
-        let chosen = choices.iter().find(|m| crate::config::is_this_platform(&m["platform"])).or(choices.first());
+        let chosen = choices.iter().find(|m| crate::config::is_this_platform(&m["platform"]));
         match chosen.and_then(|m| m["digest"].as_str()) {
             Some(digest) => self.platform_manifest(digest),
-            None => Err(self.error("has an index without manifests")),
+            None => Err(self.error(&format!("no match for platform in manifest {digest}"))),
         }
     }
 }

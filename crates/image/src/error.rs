@@ -15,6 +15,12 @@ pub enum Error {
     Config(String),
     #[error("no image named {0:?} on this node")]
     NotFound(String),
+    /// The registry answered, but not with an image.
+    #[error("{0}")]
+    Pull(String),
+    /// The registry could not be reached.
+    #[error("{0}")]
+    Unreachable(String),
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -22,7 +28,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// Whether the registry could not be reached at all.
     pub fn is_unreachable(&self) -> bool {
-        false
+        matches!(self, Error::Unreachable(_))
     }
 }
 

@@ -5,16 +5,25 @@
 //! one small file per image, written whole by rename.
 
 mod archive;
+mod auth;
+mod collect;
 mod config;
+mod connect;
 mod error;
 mod layer;
+mod lock;
 mod pull;
+mod record;
 mod reference;
+mod registry;
 mod store;
+mod tree;
 
+pub use collect::Collected;
 pub use config::{ImageConfig, architecture, is_this_platform};
 pub use error::Error;
 pub use layer::{Digest, Hashing};
+pub use lock::{Hold, Work};
 pub use pull::{Credentials, Progress, Registries, pull};
 pub use reference::Reference;
 pub use store::{Image, NewImage, Store};

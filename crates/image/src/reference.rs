@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-const DEFAULT_REGISTRY: &str = "docker.io";
+pub(crate) const DEFAULT_REGISTRY: &str = "docker.io";
 const DEFAULT_TAG: &str = "latest";
 /// Longest repository name, registry included.
 const NAME_MAX: usize = 255;

@@ -95,6 +95,7 @@ pub fn ensure_toolbox(store: &Store) -> Result<(), String> {
         ..ImageConfig::default()
     };
     let config = config.to_json().to_string();
+    let _work = store.begin().map_err(|error| error.to_string())?;
     store
         .build_layer(&diff_id, |dir| {
             let target = dir.join("toolbox");
