@@ -130,7 +130,11 @@ async fn pull_as(
         let store = store.clone();
         Arc::new(blocking(move || store.begin()).await?)
     };
-    let fetching = layers.iter().map(|layer| fetch_layer(store, &work, &registry, layer, progress));
+    // A loop, not a closure: the futures must be `Send` for every lifetime of their layers.
+    let mut fetching = Vec::with_capacity(layers.len());
+    for layer in &layers {
+        fetching.push(fetch_layer(store, &work, &registry, layer, progress));
+    }
     futures_util::stream::iter(fetching).buffer_unordered(LAYERS_AT_ONCE).try_collect::<()>().await?;
     let store = store.clone();
     blocking(move || {
