@@ -1,1 +1,29 @@
-//! Test helpers: object builders, a virtual clock, waits with a deadline. Never shipped.
+//! Test helpers: waits with a deadline, and a real cluster in a network namespace of its own.
+//! Never shipped.
+
+mod cluster;
+mod traces;
+
+pub use cluster::{Cluster, Output, kubectl_path, tool_dir};
+pub use traces::Traces;
+
+use std::time::{Duration, Instant};
+
+/// How long anything in a test may take, unless it says otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+/// Between looks at a condition that no event tells of.
+const STEP: Duration = Duration::from_millis(20);
+
+/// Waits until `condition` gives a value; panics with `what` at the deadline.
+#[track_caller]
+#[allow(clippy::disallowed_methods, reason = "tests wait in real time")]
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(start.elapsed() < DEADLINE, "did not happen within {DEADLINE:?}: {what}");
+        std::thread::sleep(STEP);
+    }
+}

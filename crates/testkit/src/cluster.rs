@@ -1,0 +1,222 @@
+//! A real cluster: the program itself, started in a network namespace without a route outside, and
+//! kubectl beside it. Dropped, it is taken down with everything it had.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use netlink::{in_netns, new_netns};
+use serde_json::Value;
+
+use crate::wait_for;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+pub struct Cluster {
+    netns: OwnedFd,
+    dir: PathBuf,
+    args: Vec<String>,
+    purged: bool,
+}
+
+/// Where the tests' tools are unpacked: `target/tools`.
+pub fn tool_dir() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).expect("crates/testkit lies two levels deep").join("target/tools")
+}
+
+/// Debian's kubectl, as `cargo xtask prepare` unpacks it, or the one `MINKE_TEST_KUBECTL` names.
+pub fn kubectl_path() -> PathBuf {
+    match std::env::var_os("MINKE_TEST_KUBECTL") {
+        Some(path) => path.into(),
+        None => tool_dir().join("kubernetes-client/usr/bin/kubectl"),
+    }
+}
+
+/// The program under test, beside the test binary.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let path = test.ancestors().nth(2).expect("target/<profile>/deps/test").join("minke");
+    assert!(path.exists(), "{} is missing: run `cargo build -p minke` first", path.display());
+    path
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until it is ready. Needs root.
+    pub fn start(name: &str, args: &[&str]) -> Cluster {
+        let cluster = Cluster::prepare(name, args);
+        let output = cluster.up();
+        assert_eq!(output.code, 0, "the cluster does not start: {}{}", output.stdout, output.stderr);
+        cluster
+    }
+
+    /// A cluster that is not started yet.
+    pub fn prepare(name: &str, args: &[&str]) -> Cluster {
+        let dir = std::env::temp_dir().join(format!("minke-e2e-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).expect("the temporary directory is writable");
+        Cluster {
+            netns: new_netns().expect("these tests need root"),
+            dir,
+            args: args.iter().map(|arg| (*arg).to_string()).collect(),
+            purged: false,
+        }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn netns(&self) -> &OwnedFd {
+        &self.netns
+    }
+
+    /// The instance's name, as its cgroup has it.
+    pub fn instance(&self) -> String {
+        let run = fs::read_to_string(self.dir.join("run.json")).expect("a node was started");
+        let run: Value = serde_json::from_str(&run).expect("JSON");
+        run["instance"].as_str().expect("a name").to_string()
+    }
+
+    /// `minke up --detach`.
+    pub fn up(&self) -> Output {
+        let mut args = vec!["up", "--detach", "--node-name", "n1", "--log", "info"];
+        args.extend(self.args.iter().map(String::as_str));
+        self.minke(&args)
+    }
+
+    /// The program with the cluster's data directory.
+    pub fn minke(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(program());
+        command.args(args).arg("--data-dir").arg(&self.dir);
+        self.run(command)
+    }
+
+    fn run(&self, mut command: Command) -> Output {
+        command.env("KUBECONFIG", self.dir.join("admin.kubeconfig")).stdin(Stdio::null());
+        command.env("HOME", &self.dir);
+        let output = self.inside(|| command.output()).expect("the program can be run");
+        Output {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs on a thread inside the cluster's network.
+    pub fn inside<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        in_netns(self.netns.as_fd(), work).expect("root may enter network namespaces")
+    }
+
+    pub fn kubectl(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(kubectl_path());
+        command.args(args);
+        self.run(command)
+    }
+
+    /// kubectl that must succeed; what it printed.
+    #[track_caller]
+    pub fn kubectl_ok(&self, args: &[&str]) -> String {
+        let output = self.kubectl(args);
+        assert_eq!(output.code, 0, "kubectl {args:?}: {}{}", output.stdout, output.stderr);
+        output.stdout
+    }
+
+    /// kubectl that goes on in the background; the caller ends it.
+    pub fn kubectl_spawn(&self, args: &[&str]) -> Child {
+        let mut command = Command::new(kubectl_path());
+        command.args(args).env("KUBECONFIG", self.dir.join("admin.kubeconfig")).env("HOME", &self.dir);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.inside(|| command.spawn()).expect("kubectl can be run")
+    }
+
+    /// Applies manifests given as text.
+    #[track_caller]
+    pub fn apply(&self, manifest: &str) -> String {
+        let path = self.dir.join("manifest.yaml");
+        fs::write(&path, manifest).expect("writable");
+        self.kubectl_ok(&["apply", "-f", path.to_str().expect("UTF-8")])
+    }
+
+    /// One field of one object by JSONPath.
+    #[track_caller]
+    pub fn field(&self, kind: &str, name: &str, path: &str) -> String {
+        self.kubectl(&["get", kind, name, "-o", &format!("jsonpath={{{path}}}")]).stdout
+    }
+
+    /// Waits until a field has a value.
+    #[track_caller]
+    pub fn wait_field(&self, kind: &str, name: &str, path: &str, want: &str) {
+        let mut last = String::new();
+        let what = format!("{kind}/{name} {path} = {want}");
+        wait_for(&what, || {
+            last = self.field(kind, name, path);
+            (last == want).then_some(())
+        });
+    }
+
+    /// Fetches a page over plain HTTP; `None` if nobody answers.
+    pub fn get(&self, address: SocketAddr, path: &str) -> Option<String> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        self.inside(|| {
+            let mut stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).ok()?;
+            stream.set_read_timeout(Some(CONNECT_TIMEOUT)).ok()?;
+            stream.write_all(request.as_bytes()).ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).ok()?;
+            answer.split_once("\r\n\r\n").map(|(_, body)| body.to_string())
+        })
+    }
+
+    /// The process that runs the cluster.
+    pub fn daemon_pid(&self) -> i32 {
+        let text = fs::read_to_string(self.dir.join("minke.lock")).expect("it was started");
+        text.trim().parse().expect("a number")
+    }
+
+    /// `kill -9` of the daemon; returns once it is gone.
+    pub fn kill_daemon(&self) {
+        let pid = self.daemon_pid();
+        let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill exists");
+        assert!(killed.success(), "the daemon was not running");
+        wait_for("the daemon is gone", || {
+            let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // A zombie has let go of everything; its parent is this test or init.
+            (status.is_empty() || status.contains(") Z")).then_some(())
+        });
+    }
+
+    /// `minke down --purge`.
+    pub fn down(&mut self) -> Output {
+        self.purged = true;
+        self.minke(&["down", "--purge"])
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(log) = fs::read_to_string(self.dir.join("minke.log"))
+        {
+            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            eprintln!("--- end of the daemon's log:");
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+        if !self.purged && self.dir.exists() {
+            let _ = self.minke(&["down", "--purge"]);
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
