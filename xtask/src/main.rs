@@ -1,6 +1,12 @@
 //! Project automation. A small dispatcher on the first argument; each command has its own file.
 
+mod bench;
+mod ci;
 mod codegen;
+mod demo;
+mod prepare;
+mod run;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -10,7 +16,13 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let result = match command.as_str() {
         "codegen" => codegen::run(&rest),
-        _ => Err(format!("unknown command {command:?}; known: codegen")),
+        "bench" => bench::bench(&rest),
+        "ci" => ci::ci(),
+        "demo" => demo::demo(),
+        "prepare" => prepare::prepare(),
+        "test" => ci::test(),
+        "tidy" => tidy::tidy(),
+        _ => Err(format!("unknown command {command:?}; known: bench, ci, codegen, demo, prepare, test, tidy")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
