@@ -4,12 +4,16 @@
 
 pub mod api;
 pub mod events;
+pub mod https;
+pub mod kubeconfig;
 pub mod queue;
 pub mod reflector;
 pub mod seam;
 
 pub use api::{Client, Resource, Result};
 pub use events::{EventType, ObjectRef, Recorder};
+pub use https::Https;
+pub use kubeconfig::Kubeconfig;
 pub use queue::Queue;
 pub use reflector::{Cache, Change, Reflector};
 pub use seam::{
