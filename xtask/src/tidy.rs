@@ -23,7 +23,7 @@ const PURE: [&str; 6] = ["apimachinery", "schema", "api", "scheduler", "controll
 const IMPURE: [&str; 6] = ["tokio", "hyper", "rustix", "libc", "ring", "tracing"];
 const UNSAFE_ALLOWED: [&str; 2] = ["runtime", "netlink"];
 /// Licences a shipped dependency may have; one of an `OR` is enough, all of an `AND` are needed.
-const LICENCES: [&str; 12] = [
+const LICENCES: [&str; 13] = [
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "MIT",
@@ -35,6 +35,7 @@ const LICENCES: [&str; 12] = [
     "Unlicense",
     "0BSD",
     "MPL-2.0",
+    "MPL-2.0+",
     "CDLA-Permissive-2.0",
 ];
 const LINES_MAX: usize = 800;
@@ -151,7 +152,7 @@ fn file(path: &Path, problems: &mut Vec<String>) -> Result<(), String> {
     if !allowed && text.contains(&mark) {
         problems.push(format!("{shown}: unsafe code outside of {}", UNSAFE_ALLOWED.join(", ")));
     }
-    if text.contains("#[ignore") {
+    if text.contains(&["#[", "ignore"].concat()) {
         problems.push(format!("{shown}: an ignored test"));
     }
     Ok(())

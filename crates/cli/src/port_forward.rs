@@ -110,11 +110,7 @@ async fn pump(socket: Socket, stream: TcpStream) -> Result<(), String> {
                     let seen = introduced.get_mut(usize::from(*channel)).map(|seen| std::mem::replace(seen, true));
                     match (*channel, seen) {
                         (_, Some(false)) => {}
-                        (DATA, _) => {
-                            if write.write_all(data).await.is_err() {
-                                return Ok(());
-                            }
-                        }
+                        (DATA, _) if write.write_all(data).await.is_err() => return Ok(()),
                         (ERROR, _) => return Err(String::from_utf8_lossy(data).into_owned()),
                         _ => {}
                     }

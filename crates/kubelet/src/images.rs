@@ -45,6 +45,8 @@ pub struct Wanted<'a> {
     pub secrets: Vec<Object>,
 }
 
+type Failures = HashMap<(String, String), (Backoff, PullError)>;
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Images {
@@ -52,7 +54,7 @@ pub struct Images {
     runtime: Arc<dyn PodRuntime>,
     recorder: Recorder,
     /// Back-off and last error by Pod and image.
-    failures: Arc<Mutex<HashMap<(String, String), (Backoff, PullError)>>>,
+    failures: Arc<Mutex<Failures>>,
     pulls: Arc<tokio::sync::Semaphore>,
 }
 

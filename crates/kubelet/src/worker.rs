@@ -528,10 +528,10 @@ impl Worker {
         if observed.any_running() {
             return Next::Wait(None);
         }
-        if let Some(sandbox) = &observed.sandbox {
-            if let Err(error) = self.shared.runtime.stop_sandbox(&sandbox.id).await {
-                return Next::Wait(Some(self.node_error(pod, &error)));
-            }
+        if let Some(sandbox) = &observed.sandbox
+            && let Err(error) = self.shared.runtime.stop_sandbox(&sandbox.id).await
+        {
+            return Next::Wait(Some(self.node_error(pod, &error)));
         }
         if let Err(wait) = self.tear_down(pod).await {
             return Next::Wait(Some(wait));

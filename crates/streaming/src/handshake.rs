@@ -6,6 +6,9 @@ use hyper_util::rt::TokioIo;
 /// The upgraded connection.
 pub type Upgrade = TokioIo<hyper::upgrade::Upgraded>;
 
+/// The answer to a request that cannot be upgraded.
+pub type Refusal = Box<Response<String>>;
+
 /// What both sides will speak.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Negotiated {
@@ -34,7 +37,7 @@ const SPDY_PROTOCOL: &str = "x-stream-protocol-version";
 ///
 /// # Errors
 /// The refusal to send (400 or 403), as upstream words it.
-pub fn negotiate_command(method: &Method, headers: &HeaderMap) -> Result<(Response<()>, Negotiated), Response<String>> {
+pub fn negotiate_command(method: &Method, headers: &HeaderMap) -> Result<(Response<()>, Negotiated), Refusal> {
     negotiate(method, headers, &COMMAND_WEBSOCKET, &COMMAND_SPDY)
 }
 
@@ -45,7 +48,7 @@ pub fn negotiate_command(method: &Method, headers: &HeaderMap) -> Result<(Respon
 pub fn negotiate_port_forward(
     method: &Method,
     headers: &HeaderMap,
-) -> Result<(Response<()>, Negotiated), Response<String>> {
+) -> Result<(Response<()>, Negotiated), Refusal> {
     negotiate(method, headers, &FORWARD_WEBSOCKET, &FORWARD_SPDY)
 }
 
@@ -54,7 +57,7 @@ fn negotiate(
     headers: &HeaderMap,
     websocket: &[&str],
     spdy: &[&str],
-) -> Result<(Response<()>, Negotiated), Response<String>> {
+) -> Result<(Response<()>, Negotiated), Refusal> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     let upgrade = text("upgrade");
     if method == Method::GET && upgrade.contains("websocket") {
@@ -67,10 +70,10 @@ fn negotiate(
     Err(refuse(StatusCode::BAD_REQUEST, message))
 }
 
-fn refuse(code: StatusCode, message: String) -> Response<String> {
+fn refuse(code: StatusCode, message: String) -> Refusal {
     let mut response = Response::new(message);
     *response.status_mut() = code;
-    response
+    Box::new(response)
 }
 
 /// All values of a header, comma-separated ones too.
@@ -86,7 +89,7 @@ fn value(text: &str) -> HeaderValue {
 fn accept_websocket(
     headers: &HeaderMap,
     known: &[&str],
-) -> Result<(Response<()>, Negotiated), Response<String>> {
+) -> Result<(Response<()>, Negotiated), Refusal> {
     let Some(key) = headers.get("sec-websocket-key") else {
         return Err(refuse(StatusCode::BAD_REQUEST, "missing Sec-WebSocket-Key".into()));
     };
@@ -110,7 +113,7 @@ fn accept_websocket(
     Ok((response, Negotiated::WebSocket { protocol: protocol.into() }))
 }
 
-fn accept_spdy(headers: &HeaderMap, known: &[&str]) -> Result<(Response<()>, Negotiated), Response<String>> {
+fn accept_spdy(headers: &HeaderMap, known: &[&str]) -> Result<(Response<()>, Negotiated), Refusal> {
     let offered = offered(headers, SPDY_PROTOCOL);
     // A client that offers nothing speaks the oldest.
     let oldest = offered.is_empty().then(|| known[known.len() - 1]);

@@ -9,7 +9,7 @@ mod remote_command;
 mod spdy;
 mod websocket;
 
-pub use handshake::{Negotiated, Upgrade, negotiate_command, negotiate_port_forward};
+pub use handshake::{Negotiated, Refusal, Upgrade, negotiate_command, negotiate_port_forward};
 pub use port_forward::{Forward, PortForward};
 pub use remote_command::{Output, RemoteCommand, Size, Streams};
 

@@ -92,10 +92,7 @@ impl PortForward {
     /// The next connection; `None` when the client has closed the tunnel.
     pub async fn accept(&mut self) -> Option<Forward> {
         match self {
-            PortForward::WebSocket { forwards, _written } => match forwards.pop() {
-                Some(forward) => Some(forward),
-                None => None,
-            },
+            PortForward::WebSocket { forwards, .. } => forwards.pop(),
             PortForward::Spdy { session, waiting } => loop {
                 let stream = session.accept().await?;
                 if let Some(forward) = pair(waiting, stream).await {

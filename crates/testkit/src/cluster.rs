@@ -67,8 +67,13 @@ impl Cluster {
         let dir = std::env::temp_dir().join(format!("minke-e2e-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).expect("the temporary directory is writable");
+        let netns = new_netns().expect("these tests need root");
+        // A fresh namespace has its loopback down.
+        in_netns(netns.as_fd(), || netlink::Socket::open()?.configure(&[1], &[], &[], &[]))
+            .and_then(|done| done)
+            .expect("loopback comes up");
         Cluster {
-            netns: new_netns().expect("these tests need root"),
+            netns,
             dir,
             args: args.iter().map(|arg| (*arg).to_string()).collect(),
             purged: false,

@@ -1,1 +1,3 @@
+//! Strategies of the kinds.
+
 

@@ -1,3 +1,5 @@
+//! Label selectors: grammar, errors, matching.
+
 use super::*;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Quantities: grammar, canonical form, rounding.
+
 use super::*;
 use proptest::prelude::*;
 

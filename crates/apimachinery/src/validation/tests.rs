@@ -1,3 +1,5 @@
+//! Name rules and their messages.
+
 use super::*;
 
 fn check(rule: fn(&str) -> Problems, good: &[&str], bad: &[(&str, &str)]) {

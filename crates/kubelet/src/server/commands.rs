@@ -78,7 +78,7 @@ impl Server {
     {
         let (response, negotiated) = match negotiate_command(request.method(), request.headers()) {
             Ok(good) => good,
-            Err(refusal) => return Ok(refused(refusal)),
+            Err(refusal) => return Ok(refused(*refusal)),
         };
         let upgrade = hyper::upgrade::on(&mut request);
         let env = self.shared.env.clone();
@@ -101,7 +101,7 @@ impl Server {
         };
         let (response, negotiated) = match negotiate_port_forward(request.method(), request.headers()) {
             Ok(good) => good,
-            Err(refusal) => return Ok(refused(refusal)),
+            Err(refusal) => return Ok(refused(*refusal)),
         };
         let upgrade = hyper::upgrade::on(&mut request);
         let (shared, ports) = (self.shared.clone(), ports.to_vec());

@@ -1,3 +1,5 @@
+//! Strict decoding: problems, messages, limits.
+
 use super::*;
 use crate::table::table;
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! What clients read out of the OpenAPI documents.
+
 use super::*;
 
 fn pods() -> OpenApiResource {

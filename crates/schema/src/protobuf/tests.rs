@@ -1,3 +1,5 @@
+//! Protobuf round trips and the rules of presence.
+
 use super::*;
 use crate::decode::{decode_json, decode_value};
 use proptest::prelude::*;
@@ -102,40 +104,4 @@ proptest! {
         body.extend(bytes);
         let _ = decode_protobuf(&body);
     }
-}
-
-/// Compares with pairs of `<group>.<version>.<Kind>.pb` and `.json` in the directory named by
-/// `SCHEMA_VECTORS`, for development.
-#[test]
-#[ignore = "needs SCHEMA_VECTORS"]
-#[expect(clippy::disallowed_methods, reason = "the vectors are files")]
-fn vectors_match() {
-    let dir = std::path::PathBuf::from(
-        std::env::var_os("SCHEMA_VECTORS").expect("SCHEMA_VECTORS names a directory"),
-    );
-    let (mut same, mut failed) = (0, Vec::new());
-    for path in std::fs::read_dir(dir)
-        .unwrap()
-        .flatten()
-        .map(|e| e.path())
-        .filter(|p| p.extension().is_some_and(|e| e == "pb"))
-    {
-        let body = std::fs::read(&path).unwrap();
-        let (gvk, decoded) = match decode_protobuf(&body) {
-            Ok(found) => found,
-            // Kinds of versions that 1.36 no longer serves.
-            Err(DecodeError::Type(error)) if error.starts_with("no kind") => continue,
-            Err(error) => panic!("{}: {error}", path.display()),
-        };
-        let ty = kind(&gvk.group, &gvk.version, &gvk.kind);
-        let wanted = decode_json(ty, &std::fs::read(path.with_extension("json")).unwrap()).unwrap();
-        let again = decode_protobuf(&encode_protobuf(ty, &decoded)).unwrap().1;
-        if decoded == wanted.object && again == decoded {
-            same += 1;
-        } else {
-            failed.push(format!("{}\n  {decoded}\n  {}\n  {again}", path.display(), wanted.object));
-        }
-    }
-    println!("{same} match");
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

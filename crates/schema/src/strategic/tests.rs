@@ -1,3 +1,5 @@
+//! Tables and laws of strategic merge.
+
 use super::*;
 use crate::table::table;
 use proptest::prelude::*;
