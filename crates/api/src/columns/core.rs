@@ -28,8 +28,6 @@ pub(super) const CELLS: &[(&str, &str, Cells)] = &[
     ("discovery.k8s.io", "endpointslices", endpoint_slice),
 ];
 
-/// Addresses of load balancers beyond this many bytes are cut; only where output is not wide, and
-/// the server always answers wide.
 fn component_status(object: &Value, _: Time) -> Vec<Value> {
     let condition = list(object, "conditions").iter().find(|c| text(c, "type") == "Healthy");
     let name = meta::name(object);

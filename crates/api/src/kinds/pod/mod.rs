@@ -1,12 +1,65 @@
-//! Pods.
+//! Pods: what the server makes of them (`prepare`), every rule of their spec (`validate` and the files it
+//! calls), what may change on which endpoint (`update`, `status`, `resize`), and what is worth a warning.
 
+mod affinity;
+mod amounts;
+pub(in crate::kinds) mod claims;
+mod containers;
+mod diff;
+mod env;
+pub(in crate::kinds) mod errors;
+mod handlers;
+mod overlaps;
 mod prepare;
+mod projected;
+mod resize;
+mod security;
+mod status;
+mod update;
+mod validate;
 pub(in crate::kinds) mod values;
+mod volumes;
+mod warnings;
 
 use crate::read::{at, flag, int, list, text};
 use crate::{Strategy, defaults};
-use apimachinery::{FieldError, validation};
+use apimachinery::{FieldError, Path};
+use errors::Errors;
 use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+
+/// What rules of a part need to know of the whole.
+struct Context<'a> {
+    /// The Pod's name; empty for templates.
+    name: &'a str,
+    is_pod: bool,
+    /// The volumes that are valid, by name.
+    volumes: HashMap<&'a str, &'a Value>,
+    /// The names of the Pod's resource claims.
+    claims: BTreeSet<&'a str>,
+    /// `terminationGracePeriodSeconds`.
+    grace: Option<i64>,
+    /// `os.name`, if there is an `os`.
+    os: Option<&'a str>,
+    host_users: bool,
+    restart_policy: &'a str,
+}
+
+/// Calls with every container and its path: init, app and ephemeral containers.
+fn each_container(spec: &Value, path: &Path, mut visit: impl FnMut(&Value, &Path)) {
+    for field in ["initContainers", "containers", "ephemeralContainers"] {
+        for (index, container) in list(spec, field).iter().enumerate() {
+            visit(container, &path.child(field).index(index));
+        }
+    }
+}
+
+/// Errors of the spec of a Pod template, at a path.
+pub fn validate_template_spec(spec: &Value, path: &Path) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    validate::pod_spec(spec, None, path, &mut errors);
+    errors.0
+}
 
 pub(super) struct Pod;
 
@@ -23,23 +76,26 @@ impl Strategy for Pod {
         prepare::update(subresource, new, old);
     }
 
-    fn validate(&self, _object: &Value) -> Vec<FieldError> {
-        Vec::new()
+    fn validate(&self, pod: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        validate::create(pod, &mut errors);
+        errors.0
     }
 
+    fn validate_update(&self, subresource: &str, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        match subresource {
+            "status" => status::update(new, old, &mut errors),
+            "ephemeralcontainers" => update::ephemeral_containers(new, old, &mut errors),
+            "resize" => resize::resize(new, old, &mut errors),
+            _ => update::update(new, old, &mut errors),
+        }
+        errors.0
+    }
+
+    /// Only new Pods warn: people seldom change Pods themselves.
     fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        if old.is_some() {
-            return Vec::new();
-        }
-        let name = apimachinery::meta::name(new);
-        let problems = validation::dns1123_label(name);
-        if problems.is_empty() {
-            return Vec::new();
-        }
-        vec![format!(
-            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{}]",
-            problems.join(" ")
-        )]
+        if old.is_some() { Vec::new() } else { warnings::of_new(new) }
     }
 
     fn field_labels(&self) -> &'static [&'static str] {

@@ -1,0 +1,307 @@
+//! Warnings of a new Pod: valid, but hardly meant. They go to the client as `Warning` headers.
+
+use crate::read::{at, has, int, list, map, opt_text, quantity, text, texts};
+use apimachinery::{Path, go, meta, validation};
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+
+const NODE_LABELS: [(&str, &str); 8] = [
+    ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
+    ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
+    (
+        "failure-domain.beta.kubernetes.io/region",
+        "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
+    ),
+    (
+        "failure-domain.beta.kubernetes.io/zone",
+        "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead",
+    ),
+    (
+        "beta.kubernetes.io/instance-type",
+        "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead",
+    ),
+    ("app.kubernetes.io/created-by", "deprecated since v1.9"),
+    (
+        "scheduler.alpha.kubernetes.io/preferAvoidPods",
+        "deprecated since v1.22; use Taints and Tolerations instead",
+    ),
+    ("node-role.kubernetes.io/master", "use \"node-role.kubernetes.io/control-plane\" instead"),
+];
+const ANNOTATIONS: [(&str, &str); 3] = [
+    (
+        "scheduler.alpha.kubernetes.io/critical-pod",
+        "non-functional in v1.16+; use the \"priorityClassName\" field instead",
+    ),
+    ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
+    (
+        "security.alpha.kubernetes.io/unsafe-sysctls",
+        "non-functional in v1.11+; use the \"sysctls\" field instead",
+    ),
+];
+const VOLUMES: [(&str, &str, &str); 9] = [
+    ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+    ("gitRepo", "gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
+    ("scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+    ("flocker", "flocker", "deprecated in v1.22, non-functional in v1.25+"),
+    ("storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+    ("quobyte", "quobyte", "deprecated in v1.22, non-functional in v1.25+"),
+    ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+    ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+    ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
+];
+const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+const NO_SELECTOR: &str = "a null labelSelector results in matching no pod";
+
+pub(super) fn of_new(pod: &Value) -> Vec<String> {
+    let (spec, path) = (at(pod, "spec"), Path::new("spec"));
+    let mut out = Vec::new();
+    host_name(pod, &mut out);
+    node_labels(spec, &path, &mut out);
+    annotations(pod, &mut out);
+    volumes(spec, &path, &mut out);
+    super::overlaps::overlaps(spec, &mut out);
+    repeated(spec, &path, &mut out);
+    fractions(at(spec, "overhead"), &path.child("overhead"), &mut out);
+    profiles(pod, &path, &mut out);
+    super::each_container(spec, &path, |container, path| {
+        for field in ["limits", "requests"] {
+            fractions(at(at(container, "resources"), field), &path.child("resources").child(field), &mut out);
+        }
+        environment(container, path, &mut out);
+    });
+    ports(spec, &path, &mut out);
+    if int(spec, "terminationGracePeriodSeconds").is_some_and(|seconds| seconds < 0) {
+        let path = path.child("terminationGracePeriodSeconds");
+        out.push(format!("{path}: must be >= 0; negative values are invalid and will be treated as 1"));
+    }
+    pod_affinity(spec, &path.child("affinity"), &mut out);
+    out
+}
+
+fn host_name(pod: &Value, out: &mut Vec<String>) {
+    let problems = validation::dns1123_label(meta::name(pod));
+    if !problems.is_empty() {
+        out.push(format!(
+            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{}]",
+            problems.join(" ")
+        ));
+    }
+}
+
+fn deprecated(key: &str) -> Option<&'static str> {
+    NODE_LABELS.iter().find(|(label, _)| *label == key).map(|(_, text)| *text)
+}
+
+fn node_labels(spec: &Value, path: &Path, out: &mut Vec<String>) {
+    for (key, _) in map(spec, "nodeSelector") {
+        if let Some(text) = deprecated(key) {
+            out.push(format!("{}: {text}", path.child("nodeSelector").key(key.as_str())));
+        }
+    }
+    let affinity = at(at(spec, "affinity"), "nodeAffinity");
+    let path_affinity = path.child("affinity").child("nodeAffinity");
+    for (index, term) in list(at(affinity, REQUIRED), "nodeSelectorTerms").iter().enumerate() {
+        node_term(term, &path_affinity.child(REQUIRED).child("nodeSelectorTerms").index(index), out);
+    }
+    for (index, term) in list(affinity, PREFERRED).iter().enumerate() {
+        node_term(
+            at(term, "preference"),
+            &path_affinity.child(PREFERRED).index(index).child("preference"),
+            out,
+        );
+    }
+    for (index, constraint) in list(spec, "topologySpreadConstraints").iter().enumerate() {
+        let path = path.child("topologySpreadConstraints").index(index);
+        let key = text(constraint, "topologyKey");
+        if let Some(text) = deprecated(key) {
+            out.push(format!("{}: {key} is {text}", path.child("topologyKey")));
+        }
+        if !has(constraint, "labelSelector") {
+            out.push(format!("{}: {NO_SELECTOR}", path.child("labelSelector")));
+        }
+    }
+}
+
+fn node_term(term: &Value, path: &Path, out: &mut Vec<String>) {
+    for (index, requirement) in list(term, "matchExpressions").iter().enumerate() {
+        let key = text(requirement, "key");
+        if let Some(text) = deprecated(key) {
+            out.push(format!(
+                "{}: {key} is {text}",
+                path.child("matchExpressions").index(index).child("key")
+            ));
+        }
+        for (value_index, value) in texts(requirement, "values").enumerate() {
+            for problem in validation::label_value(value) {
+                let path = path.child("matchExpressions").index(index).child("values").index(value_index);
+                out.push(format!("{path}: {value} is invalid, {problem}"));
+            }
+        }
+    }
+}
+
+fn annotations(pod: &Value, out: &mut Vec<String>) {
+    for (key, text) in ANNOTATIONS {
+        if meta::annotation(pod, key).is_some() {
+            out.push(format!("{}: {text}", Path::new("metadata").child("annotations").key(key)));
+        }
+    }
+}
+
+fn volumes(spec: &Value, path: &Path, out: &mut Vec<String>) {
+    for (index, volume) in list(spec, "volumes").iter().enumerate() {
+        for (field, printed, text) in VOLUMES {
+            if has(volume, field) {
+                out.push(format!("{}: {text}", path.child("volumes").index(index).child(printed)));
+            }
+        }
+    }
+}
+
+fn repeated(spec: &Value, path: &Path, out: &mut Vec<String>) {
+    for (list_name, field) in [("hostAliases", "ip"), ("imagePullSecrets", "name")] {
+        let mut seen = HashSet::new();
+        for (index, item) in list(spec, list_name).iter().enumerate() {
+            if !seen.insert(text(item, field)) {
+                let path = path.child(list_name).index(index).child(field);
+                out.push(format!("{path}: duplicate {field} {}", go::quote(text(item, field))));
+            }
+        }
+    }
+    for (index, item) in list(spec, "imagePullSecrets").iter().enumerate() {
+        if text(item, "name").is_empty() {
+            let path = path.child("imagePullSecrets").index(index).child("name");
+            out.push(format!("{path}: invalid empty name \"\""));
+        }
+    }
+}
+
+/// Bytes come whole.
+fn fractions(amounts: &Value, path: &Path, out: &mut Vec<String>) {
+    for name in ["memory", "ephemeral-storage"] {
+        if let Some(amount) = quantity(at(amounts, name)).filter(|amount| amount.milli_value() % 1000 != 0) {
+            let value = go::quote(&amount.to_string());
+            out.push(format!(
+                "{}: fractional byte value {value} is invalid, must be an integer",
+                path.key(name)
+            ));
+        }
+    }
+}
+
+fn profiles(pod: &Value, path: &Path, out: &mut Vec<String>) {
+    let spec = at(pod, "spec");
+    let notes = Path::new("metadata").child("annotations");
+    let old_seccomp = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
+    let mut seccomp = |context: &Value, key: &str| {
+        if !has(context, "seccompProfile") && meta::annotation(pod, key).is_some() {
+            out.push(format!("{}: {old_seccomp}", notes.key(key)));
+        }
+    };
+    seccomp(at(spec, "securityContext"), SECCOMP_POD);
+    super::each_container(spec, path, |container, _| {
+        let key = format!("{SECCOMP_CONTAINER}{}", text(container, "name"));
+        seccomp(at(container, "securityContext"), &key);
+    });
+    super::each_container(spec, path, |container, _| {
+        let key = format!("{APP_ARMOR}{}", text(container, "name"));
+        if meta::annotation(pod, &key).is_some() {
+            out.push(format!(
+                "{}: deprecated since v1.30; use the \"appArmorProfile\" field instead",
+                notes.key(key)
+            ));
+        }
+    });
+}
+
+fn environment(container: &Value, path: &Path, out: &mut Vec<String>) {
+    let mut seen = HashSet::new();
+    for (index, variable) in list(container, "env").iter().enumerate() {
+        let (name, value) = (text(variable, "name"), text(variable, "value"));
+        if seen.insert(name) {
+            continue;
+        }
+        let reference = format!("$({name})");
+        if has(variable, "valueFrom") || value == reference || !value.contains(&reference) {
+            let path = path.child("env").index(index);
+            let name = go::quote(name);
+            out.push(format!(
+                "{path}: hides previous definition of {name}, which may be dropped when using apply"
+            ));
+        }
+    }
+}
+
+/// A port's path, host port and host address.
+type Taken = (Path, i64, String);
+
+fn ports(spec: &Value, path: &Path, out: &mut Vec<String>) {
+    let mut known: HashMap<(i64, String), Vec<Taken>> = HashMap::new();
+    super::each_container(spec, path, |container, path| {
+        for (index, port) in list(container, "ports").iter().enumerate() {
+            let path = path.child("ports").index(index);
+            let (number, host) =
+                (int(port, "containerPort").unwrap_or(0), int(port, "hostPort").unwrap_or(0));
+            let (ip, protocol) = (text(port, "hostIP"), text(port, "protocol"));
+            if !ip.is_empty() && host == 0 {
+                let name = text(port, "name");
+                out.push(format!(
+                    "{path}: hostIP set without hostPort: {{Name:{name} HostPort:0 ContainerPort:{number} Protocol:{protocol} HostIP:{ip}}}"
+                ));
+            }
+            let others = known.entry((number, protocol.to_owned())).or_default();
+            for (other, other_host, other_ip) in others.iter() {
+                let what = if ip == other_ip && host == *other_host {
+                    "duplicate"
+                } else if host == 0 || *other_host == 0 {
+                    "overlapping"
+                } else if host == *other_host && ip.is_empty() != other_ip.is_empty() {
+                    "dangerously ambiguous"
+                } else {
+                    continue;
+                };
+                out.push(format!("{path}: {what} port definition with {other}"));
+            }
+            others.push((path, host, ip.to_owned()));
+        }
+    });
+    let mut names: HashMap<String, Path> = HashMap::new();
+    super::each_container(spec, path, |container, path| {
+        for (index, port) in list(container, "ports").iter().enumerate() {
+            let Some(name) = opt_text(port, "name").filter(|name| !name.is_empty()) else { continue };
+            let path = path.child("ports").index(index);
+            if let Some(other) = names.get(name) {
+                let name = go::quote(name);
+                out.push(format!(
+                    "{path}: duplicate port name {name} with {other}, services and probes that select ports by name will use {other}"
+                ));
+            } else {
+                names.insert(name.to_owned(), path);
+            }
+        }
+    });
+}
+
+fn pod_affinity(spec: &Value, path: &Path, out: &mut Vec<String>) {
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let (terms, path) = (at(at(spec, "affinity"), kind), path.child(kind));
+        for (index, term) in list(terms, REQUIRED).iter().enumerate() {
+            if !has(term, "labelSelector") {
+                out.push(format!(
+                    "{}: {NO_SELECTOR}",
+                    path.child(REQUIRED).index(index).child("labelSelector")
+                ));
+            }
+        }
+        for (index, term) in list(terms, PREFERRED).iter().enumerate() {
+            if !has(at(term, "podAffinityTerm"), "labelSelector") {
+                let path = path.child(PREFERRED).index(index).child("podAffinityTerm").child("labelSelector");
+                out.push(format!("{path}: {NO_SELECTOR}"));
+            }
+        }
+    }
+}
