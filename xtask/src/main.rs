@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod codegen;
 mod demo;
+mod images;
 mod prepare;
 mod run;
 mod tidy;
@@ -19,10 +20,11 @@ fn main() -> ExitCode {
         "bench" => bench::bench(&rest),
         "ci" => ci::ci(),
         "demo" => demo::demo(),
+        "images" => images::run(&rest),
         "prepare" => prepare::prepare(),
         "test" => ci::test(),
         "tidy" => tidy::tidy(),
-        _ => Err(format!("unknown command {command:?}; known: bench, ci, codegen, demo, prepare, test, tidy")),
+        _ => Err(format!("unknown command {command:?}; known: bench, ci, codegen, demo, images, prepare, test, tidy")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
