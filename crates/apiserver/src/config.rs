@@ -22,6 +22,8 @@ pub struct Range {
 pub struct Config {
     /// Where it listens; port 0 takes a free one. `None`: only callers in this process.
     pub listen: Option<SocketAddr>,
+    /// Further addresses to listen on; used only together with `listen`.
+    pub also: Vec<SocketAddr>,
     /// The address under which others reach it (certificate, the `kubernetes` Service).
     pub advertise: IpAddr,
     /// More names and addresses for the serving certificate.
@@ -43,6 +45,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            also: Vec::new(),
             advertise: Ipv4Addr::LOCALHOST.into(),
             names: Vec::new(),
             pki: None,

@@ -252,6 +252,8 @@ async fn start_api(
     let any = if options.api_only { node_ip } else { Ipv4Addr::UNSPECIFIED };
     let config = apiserver::Config {
         listen: Some(SocketAddr::from((any, port))),
+        // Pods reach the `kubernetes` Service here (docs/adr/0007-api-service-address-on-lo.md).
+        also: if options.api_only { Vec::new() } else { vec![SocketAddr::from((instance.api_service_ip(), 443))] },
         advertise: node_ip.into(),
         names: vec!["localhost".into(), "127.0.0.1".into(), instance.api_service_ip().to_string()],
         pki: Some(dir.join("pki")),

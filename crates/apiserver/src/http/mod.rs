@@ -34,7 +34,8 @@ pub(crate) use negotiate::{Encoding, Form, Shape};
 
 /// A bound socket that does not answer yet: its port is known before the first request is served.
 pub(crate) struct Listener {
-    socket: TcpListener,
+    /// The first is the address others are told.
+    sockets: Vec<TcpListener>,
     address: SocketAddr,
     tls: TlsAcceptor,
     clients: Arc<ClientCertificates>,
@@ -43,12 +44,15 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub async fn bind(address: SocketAddr, pki: &Pki, config: &Config) -> Result<Listener, String> {
-        let socket = TcpListener::bind(address).await;
-        let socket = socket.map_err(|error| format!("cannot listen on {address}: {error}"))?;
-        let address = socket.local_addr().map_err(|error| error.to_string())?;
+        let mut sockets = Vec::new();
+        for address in std::iter::once(&address).chain(&config.also) {
+            let socket = TcpListener::bind(address).await;
+            sockets.push(socket.map_err(|error| format!("cannot listen on {address}: {error}"))?);
+        }
+        let address = sockets[0].local_addr().map_err(|error| error.to_string())?;
         let ListenerTls { config, clients, serving } = pki.listener(config)?;
         let tls = TlsAcceptor::from(Arc::new(config));
-        Ok(Listener { socket, address, tls, clients, serving })
+        Ok(Listener { sockets, address, tls, clients, serving })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -65,7 +69,7 @@ impl Listener {
         self,
         server: Arc<Server>,
         kubelet: rustls::ClientConfig,
-        mut stopping: watch::Receiver<bool>,
+        stopping: watch::Receiver<bool>,
     ) {
         let shared = Arc::new(service::Shared {
             server,
@@ -73,25 +77,37 @@ impl Listener {
             clients: self.clients.clone(),
         });
         let room = Arc::new(Semaphore::new(limits::MAX_CONNECTIONS));
-        loop {
-            let Ok(permit) = room.clone().acquire_owned().await else { return };
-            let accepted = tokio::select! {
-                biased;
-                _ = stopping.wait_for(|stop| *stop) => return,
-                accepted = self.socket.accept() => accepted,
-            };
-            let Ok((stream, peer)) = accepted else {
-                // Out of file descriptors, most likely: the next connection may find some.
-                shared.server.env.sleep(std::time::Duration::from_millis(50)).await;
-                continue;
-            };
-            let (tls, shared, stopping) = (self.tls.clone(), shared.clone(), stopping.clone());
-            let env = shared.server.env.clone();
-            env.spawn(async move {
-                connection(tls, stream, peer, shared, stopping).await;
-                drop(permit);
-            });
-        }
+        let serve = |socket| accept(socket, self.tls.clone(), shared.clone(), room.clone(), stopping.clone());
+        futures_util::future::join_all(self.sockets.into_iter().map(serve)).await;
+    }
+}
+
+/// Takes connections until told to stop.
+async fn accept(
+    socket: TcpListener,
+    tls: TlsAcceptor,
+    shared: Arc<service::Shared>,
+    room: Arc<Semaphore>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    loop {
+        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stop| *stop) => return,
+            accepted = socket.accept() => accepted,
+        };
+        let Ok((stream, peer)) = accepted else {
+            // Out of file descriptors, most likely: the next connection may find some.
+            shared.server.env.sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let (tls, shared, stopping) = (tls.clone(), shared.clone(), stopping.clone());
+        let env = shared.server.env.clone();
+        env.spawn(async move {
+            connection(tls, stream, peer, shared, stopping).await;
+            drop(permit);
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Protobuf round trips and the rules of presence.
 
 use super::*;
-use crate::decode::{decode_json, decode_value};
+use crate::decode::decode_value;
 use proptest::prelude::*;
 use serde_json::json;
 
