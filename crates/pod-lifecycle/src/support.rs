@@ -20,6 +20,15 @@ pub fn unsupported_fields(pod: &Value) -> Vec<String> {
     check(spec["hostUsers"] == false, "spec.hostUsers".into());
     check(spec["setHostnameAsFQDN"] == true, "spec.setHostnameAsFQDN".into());
     check(!is_empty(&spec["resources"]), "spec.resources".into());
+    check(spec["os"]["name"].as_str().is_some_and(|os| os != "linux"), "spec.os.name".into());
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let field = "requiredDuringSchedulingIgnoredDuringExecution";
+        check(!is_empty(&spec["affinity"][kind][field]), format!("spec.affinity.{kind}.{field}"));
+    }
+    for (i, constraint) in list(&spec["topologySpreadConstraints"]).enumerate() {
+        let hard = constraint["whenUnsatisfiable"] == "DoNotSchedule";
+        check(hard, format!("spec.topologySpreadConstraints[{i}].whenUnsatisfiable"));
+    }
     let security = &spec["securityContext"];
     for field in ["seLinuxOptions", "windowsOptions", "appArmorProfile", "sysctls"] {
         check(!is_empty(&security[field]), format!("spec.securityContext.{field}"));
@@ -29,6 +38,8 @@ pub fn unsupported_fields(pod: &Value) -> Vec<String> {
             let known = ["name", "emptyDir", "configMap", "secret", "projected", "hostPath", "downwardAPI"];
             check(!known.contains(&field.as_str()), format!("spec.volumes[{i}].{field}"));
         }
+        let medium = volume["emptyDir"]["medium"].as_str().unwrap_or_default();
+        check(!matches!(medium, "" | "Memory"), format!("spec.volumes[{i}].emptyDir.medium"));
         for (j, source) in list(&volume["projected"]["sources"]).enumerate() {
             for field in source.as_object().into_iter().flatten().map(|(key, _)| key) {
                 let known = ["configMap", "secret", "downwardAPI", "serviceAccountToken"];
@@ -37,12 +48,12 @@ pub fn unsupported_fields(pod: &Value) -> Vec<String> {
         }
     }
     for (i, container) in list(&spec["containers"]).enumerate() {
-        container_fields(container, &format!("spec.containers[{i}]"), &mut check);
+        container_fields(container, &format!("spec.containers[{i}]"), spec["hostNetwork"] == true, &mut check);
     }
     found
 }
 
-fn container_fields(container: &Value, at: &str, check: &mut impl FnMut(bool, String)) {
+fn container_fields(container: &Value, at: &str, host_network: bool, check: &mut impl FnMut(bool, String)) {
     for field in ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "volumeDevices"] {
         check(!is_empty(&container[field]), format!("{at}.{field}"));
     }
@@ -51,7 +62,13 @@ fn container_fields(container: &Value, at: &str, check: &mut impl FnMut(bool, St
         check(rule["action"] == "RestartAllContainers", format!("{at}.restartPolicyRules[{i}].action"));
     }
     for (i, port) in list(&container["ports"]).enumerate() {
-        check(port["hostPort"].as_i64().is_some_and(|p| p > 0) && port["hostPort"] != port["containerPort"], format!("{at}.ports[{i}].hostPort"));
+        // On the host's network the port is the container's own.
+        check(!host_network && port["hostPort"].as_i64().is_some_and(|p| p > 0), format!("{at}.ports[{i}].hostPort"));
+    }
+    for (i, mount) in list(&container["volumeMounts"]).enumerate() {
+        for field in ["subPath", "subPathExpr"] {
+            check(mount[field].as_str().is_some_and(|s| !s.is_empty()), format!("{at}.volumeMounts[{i}].{field}"));
+        }
     }
     for (i, env) in list(&container["env"]).enumerate() {
         check(env["valueFrom"].get("fileKeyRef").is_some(), format!("{at}.env[{i}].valueFrom.fileKeyRef"));
