@@ -91,7 +91,13 @@ impl Resource {
     }
 
     /// POST to a subresource: binding, eviction, token.
-    pub async fn create_sub(&self, namespace: &str, name: &str, subresource: &str, body: Value) -> Result<Object> {
+    pub async fn create_sub(
+        &self,
+        namespace: &str,
+        name: &str,
+        subresource: &str,
+        body: Value,
+    ) -> Result<Object> {
         let mut request = self.request(Verb::Create, namespace, name);
         request.subresource = subresource.into();
         request.body = Some(body);
@@ -99,7 +105,13 @@ impl Resource {
     }
 
     /// PUT; the object's own resourceVersion is the precondition.
-    pub async fn update(&self, namespace: &str, name: &str, subresource: &str, object: Value) -> Result<Object> {
+    pub async fn update(
+        &self,
+        namespace: &str,
+        name: &str,
+        subresource: &str,
+        object: Value,
+    ) -> Result<Object> {
         let mut request = self.request(Verb::Update, namespace, name);
         request.subresource = subresource.into();
         request.body = Some(object);

@@ -113,20 +113,21 @@ impl Recorder {
     pub fn start(env: &Env, client: &Client, component: &str, host: &str) -> Recorder {
         let (records, incoming) = mpsc::channel(WAITING_MAX);
         let writer = Writer {
-            env: env.clone(),
             events: client.resource("", "v1", "events"),
             component: component.into(),
             host: host.into(),
             known: HashMap::new(),
             similar: HashMap::new(),
             budgets: HashMap::new(),
+            latest: 0,
         };
         env.spawn(writer.run(incoming));
         Recorder { env: env.clone(), records }
     }
 
     pub fn event(&self, object: ObjectRef, kind: EventType, reason: &str, message: impl Into<String>) {
-        let record = Record { object, kind, reason: reason.into(), message: message.into(), at: self.env.now() };
+        let record =
+            Record { object, kind, reason: reason.into(), message: message.into(), at: self.env.now() };
         if self.records.try_send(record).is_err() {
             tracing::warn!(reason, "event dropped: too many are waiting");
         }
@@ -153,7 +154,6 @@ struct Known {
 }
 
 struct Writer {
-    env: Env,
     events: Resource,
     component: String,
     host: String,
@@ -161,6 +161,8 @@ struct Writer {
     similar: HashMap<Similar, (Vec<String>, Timestamp)>,
     /// Tokens left by object, and when they were counted.
     budgets: HashMap<(String, String), (f64, Timestamp)>,
+    /// What the last event was named by.
+    latest: i128,
 }
 
 impl Writer {
@@ -173,8 +175,13 @@ impl Writer {
     async fn write(&mut self, mut record: Record) {
         self.forget_old();
         let object = &record.object;
-        let similar: Similar =
-            (object.uid.clone(), object.name.clone(), object.field_path.clone(), record.kind, record.reason.clone());
+        let similar: Similar = (
+            object.uid.clone(),
+            object.name.clone(),
+            object.field_path.clone(),
+            record.kind,
+            record.reason.clone(),
+        );
         record.message = self.combined(&similar, record.message, record.at);
         if !self.within_budget((object.uid.clone(), object.name.clone()), record.at) {
             return;
@@ -198,7 +205,11 @@ impl Writer {
         if !messages.contains(&message) && messages.len() < SIMILAR_MAX {
             messages.push(message.clone());
         }
-        if messages.len() < SIMILAR_MAX { message } else { format!("(combined from similar events): {message}") }
+        if messages.len() < SIMILAR_MAX {
+            message
+        } else {
+            format!("(combined from similar events): {message}")
+        }
     }
 
     fn within_budget(&mut self, object: (String, String), at: Timestamp) -> bool {
@@ -239,11 +250,18 @@ impl Writer {
         }
     }
 
-    async fn create(&self, record: &Record) -> Option<Known> {
+    /// Nanoseconds since 1970 of `at`, but never the same twice.
+    fn stamp(&mut self, at: Timestamp) -> i128 {
+        self.latest = at.as_nanosecond().max(self.latest + 1);
+        self.latest
+    }
+
+    async fn create(&mut self, record: &Record) -> Option<Known> {
         // Events about cluster-scoped objects live in `default`, as client-go puts them.
         let namespace =
             if record.object.namespace.is_empty() { "default" } else { record.object.namespace.as_str() };
-        let name = format!("{}.{:016x}", record.object.name, self.env.random_u64() >> 1);
+        // Named by the moment, as client-go does: sorted by name, events are in the order they came.
+        let name = format!("{}.{:x}", record.object.name, self.stamp(record.at));
         let time = Time(record.at).to_string();
         let mut source = json!({"component": self.component});
         if !self.host.is_empty() {
@@ -265,7 +283,9 @@ impl Writer {
             "reportingInstance": self.host,
         });
         match self.events.create(namespace, event).await {
-            Ok(_) => Some(Known { name, namespace: namespace.into(), count: 1, first: record.at, last: record.at }),
+            Ok(_) => {
+                Some(Known { name, namespace: namespace.into(), count: 1, first: record.at, last: record.at })
+            }
             Err(status) => {
                 tracing::debug!(%status, reason = record.reason, "event not recorded");
                 None

@@ -69,7 +69,13 @@ impl Https {
         };
         let server = Server { host: host.trim_matches(['[', ']']).to_string(), port };
         let tls = TlsConnector::from(Arc::new(config.tls(&[b"h2"])?));
-        Ok(Https { env: env.clone(), server, tls, token: config.token.as_deref().map(Into::into), connection: Arc::default() })
+        Ok(Https {
+            env: env.clone(),
+            server,
+            tls,
+            token: config.token.as_deref().map(Into::into),
+            connection: Arc::default(),
+        })
     }
 
     async fn sender(&self) -> Result<Sender> {
@@ -77,9 +83,9 @@ impl Https {
         if let Some(sender) = connection.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
-        let sender = tokio::time::timeout(CONNECT_TIMEOUT, self.connect())
-            .await
-            .map_err(|_| unavailable(format!("{}:{} does not answer", self.server.host, self.server.port)))??;
+        let sender = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await.map_err(|_| {
+            unavailable(format!("{}:{} does not answer", self.server.host, self.server.port))
+        })??;
         *connection = Some(sender.clone());
         Ok(sender)
     }
@@ -87,8 +93,11 @@ impl Https {
     async fn connect(&self) -> Result<Sender> {
         let Server { host, port } = &self.server;
         let failed = |error: std::io::Error| unavailable(format!("{host}:{port}: {error}"));
-        let address: std::net::IpAddr =
-            if host == "localhost" { std::net::Ipv4Addr::LOCALHOST.into() } else { host.parse().map_err(unavailable)? };
+        let address: std::net::IpAddr = if host == "localhost" {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            host.parse().map_err(unavailable)?
+        };
         let stream = TcpStream::connect((address, *port)).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         let name = ServerName::try_from(host.clone()).map_err(unavailable)?;
@@ -291,7 +300,9 @@ fn parse(body: &[u8]) -> Result<Value> {
 fn warnings(headers: &HeaderMap) -> Vec<String> {
     let texts = headers.get_all(header::WARNING).iter().filter_map(|value| value.to_str().ok());
     texts
-        .filter_map(|text| text.split_once('"').map(|(_, rest)| rest.trim_end_matches('"').replace("\\\"", "\"")))
+        .filter_map(|text| {
+            text.split_once('"').map(|(_, rest)| rest.trim_end_matches('"').replace("\\\"", "\""))
+        })
         .collect()
 }
 
@@ -299,7 +310,11 @@ impl Transport for Https {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
         Box::pin(async move {
             let (code, headers, body) = self.rest(&request).await?;
-            Ok(Response { code: code.as_u16(), object: Arc::new(parse(&body)?), warnings: warnings(&headers) })
+            Ok(Response {
+                code: code.as_u16(),
+                object: Arc::new(parse(&body)?),
+                warnings: warnings(&headers),
+            })
         })
     }
 
@@ -408,9 +423,13 @@ mod tests {
             user_agent: String::new(),
         };
         let info = find(&request).expect("pods");
-        assert_eq!(path(info, &request), "/api/v1/namespaces/default/pods?labelSelector=a%20in%20%28b%2Cc%29&limit=5");
+        assert_eq!(
+            path(info, &request),
+            "/api/v1/namespaces/default/pods?labelSelector=a%20in%20%28b%2Cc%29&limit=5"
+        );
         request.verb = Verb::Update;
-        (request.name, request.subresource, request.options) = ("p".into(), "status".into(), Options::default());
+        (request.name, request.subresource, request.options) =
+            ("p".into(), "status".into(), Options::default());
         assert_eq!(path(info, &request), "/api/v1/namespaces/default/pods/p/status");
     }
 }

@@ -78,10 +78,11 @@ impl Kubeconfig {
         for certificate in certificates(&self.certificate_authority)? {
             roots.add(certificate).map_err(|error| format!("certificate-authority: {error}"))?;
         }
-        let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots);
+        let builder =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())?
+                .with_root_certificates(roots);
         let mut config = if self.client_certificate.is_empty() {
             builder.with_no_client_auth()
         } else {
@@ -98,7 +99,9 @@ impl Kubeconfig {
 }
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    rustls_pemfile::certs(&mut pem.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())
+    rustls_pemfile::certs(&mut pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -118,6 +121,9 @@ contexts:
         let config = Kubeconfig::parse(text, None, Path::new(".")).expect("good");
         assert_eq!((config.server.as_str(), config.namespace.as_str()), ("https://10.0.0.1:6443", "prod"));
         assert_eq!(config.token.as_deref(), Some("secret"));
-        assert_eq!(Kubeconfig::parse(text, Some("a"), Path::new(".")).unwrap_err(), "has no cluster \"nope\"");
+        assert_eq!(
+            Kubeconfig::parse(text, Some("a"), Path::new(".")).unwrap_err(),
+            "has no cluster \"nope\""
+        );
     }
 }

@@ -98,7 +98,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             *count += 1;
             *count - 1
         });
-        let delay = RETRY_BASE.saturating_mul(1u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX)).min(RETRY_MAX);
+        let delay =
+            RETRY_BASE.saturating_mul(1u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX)).min(RETRY_MAX);
         self.add_after(key, delay);
     }
 

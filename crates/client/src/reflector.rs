@@ -26,7 +26,10 @@ pub type Key = String;
 
 #[derive(Clone, Debug)]
 pub enum Change {
-    Set { old: Option<Object>, new: Object },
+    Set {
+        old: Option<Object>,
+        new: Object,
+    },
     Gone(Object),
     /// The first list is complete.
     Synced,
@@ -208,7 +211,9 @@ impl Run {
         for object in list.items {
             left.remove(&key_of(&object));
             let old = self.cache.set(object.clone());
-            let same = old.as_ref().is_some_and(|old| meta::resource_version(old) == meta::resource_version(&object));
+            let same = old
+                .as_ref()
+                .is_some_and(|old| meta::resource_version(old) == meta::resource_version(&object));
             if !same {
                 self.send(Change::Set { old, new: object }).await?;
             }

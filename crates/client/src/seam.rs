@@ -140,7 +140,10 @@ pub enum WatchEvent {
     Deleted(Object),
     /// Progress: nothing up to this revision was missed. `initial_end` marks the end of the
     /// synthetic ADDED events of a streaming list (KEP-3157).
-    Bookmark { resource_version: u64, initial_end: bool },
+    Bookmark {
+        resource_version: u64,
+        initial_end: bool,
+    },
     /// The watch ends with this Status, `Expired` above all.
     Error(Box<Status>),
 }

@@ -28,10 +28,14 @@ pub fn references(pod: &Value) -> BTreeSet<Reference> {
     let mut all = BTreeSet::new();
     let list = |field: &str| spec[field].as_array().into_iter().flatten();
     for container in list("containers") {
-        all.extend(environment::references(container).into_iter().map(|(k, n)| Reference::new(k, namespace, &n)));
+        all.extend(
+            environment::references(container).into_iter().map(|(k, n)| Reference::new(k, namespace, &n)),
+        );
     }
     for volume in list("volumes") {
-        all.extend(volume::payload::references(volume).into_iter().map(|(k, n)| Reference::new(k, namespace, &n)));
+        all.extend(
+            volume::payload::references(volume).into_iter().map(|(k, n)| Reference::new(k, namespace, &n)),
+        );
     }
     for secret in list("imagePullSecrets") {
         let name = secret["name"].as_str().unwrap_or_default();
@@ -85,7 +89,8 @@ impl Shared {
             .pod_file(uid, &format!("containers/{name}/{attempt}"), "")
             .map_err(|error| format!("cannot make the termination log: {error}"))?;
         // Whatever user the container runs as may write its last words.
-        let _ = std::fs::set_permissions(&termination_log, std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let _ =
+            std::fs::set_permissions(&termination_log, std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut mounts = volume_mounts(container, volumes)?;
         let mut own = |host_path: PathBuf, path: &str| {
             if !mounts.iter().any(|m: &Mount| m.container_path.as_os_str() == path) {
@@ -127,7 +132,10 @@ impl Shared {
     fn hosts_file(&self, pod: &Value, pod_ips: &[String]) -> Result<PathBuf, String> {
         let aliases = &pod["spec"]["hostAliases"];
         let content = if pod["spec"]["hostNetwork"] == true {
-            files::host_network_hosts_file(&std::fs::read_to_string("/etc/hosts").unwrap_or_default(), aliases)
+            files::host_network_hosts_file(
+                &std::fs::read_to_string("/etc/hosts").unwrap_or_default(),
+                aliases,
+            )
         } else {
             let (hostname, domain) = files::hostname_and_domain(pod, &self.config.cluster_domain);
             files::hosts_file(pod_ips, &hostname, &domain, aliases)

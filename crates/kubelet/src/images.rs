@@ -149,7 +149,10 @@ impl Images {
             Err(error) => {
                 let now = self.env.now();
                 let entry = backoff::next(before.as_ref().map(|(b, _)| b), now, now);
-                self.failures.lock().expect("no holder of the map panics").insert(key, (entry, error.clone()));
+                self.failures
+                    .lock()
+                    .expect("no holder of the map panics")
+                    .insert(key, (entry, error.clone()));
                 let (reason, cause) = match error {
                     PullError::Failed(cause) => ("ErrImagePull", cause),
                     PullError::Unreachable(cause) => ("RegistryUnavailable", cause),
@@ -234,8 +237,8 @@ fn matches(image: &str, registry: &str) -> bool {
     let Some((image_host, image_path)) = image.split_once('/') else { return false };
     let labels: Vec<_> = host.split('.').collect();
     let image_labels: Vec<_> = image_host.split('.').collect();
-    let same_host =
-        labels.len() == image_labels.len() && labels.iter().zip(&image_labels).all(|(l, i)| *l == "*" || l == i);
+    let same_host = labels.len() == image_labels.len()
+        && labels.iter().zip(&image_labels).all(|(l, i)| *l == "*" || l == i);
     same_host && image_path.starts_with(path)
 }
 

@@ -78,7 +78,12 @@ impl NodeStatus {
             let due = last_status.elapsed() >= STATUS_PERIOD_UNCHANGED;
             if due || differs(&status, &node["status"]) {
                 let body = json!({"status": status});
-                match self.client.nodes().patch(Patch::Strategic, "", &self.config.node_name, "status", body).await {
+                match self
+                    .client
+                    .nodes()
+                    .patch(Patch::Strategic, "", &self.config.node_name, "status", body)
+                    .await
+                {
                     Ok(fresh) => {
                         node = (*fresh).clone();
                         last_status = self.env.instant();
@@ -93,7 +98,11 @@ impl NodeStatus {
 
     /// Upstream's events name the node by its name as uid as well.
     fn node_ref(&self, node: &Value) -> ObjectRef {
-        ObjectRef { uid: self.config.node_name.clone(), resource_version: String::new(), ..ObjectRef::of(node) }
+        ObjectRef {
+            uid: self.config.node_name.clone(),
+            resource_version: String::new(),
+            ..ObjectRef::of(node)
+        }
     }
 
     async fn renew_lease(&self, node: &Value) {
@@ -167,7 +176,12 @@ impl NodeStatus {
 
     fn conditions(&self, old: &Value, now: &str) -> Value {
         let made = [
-            ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+            (
+                "MemoryPressure",
+                "False",
+                "KubeletHasSufficientMemory",
+                "kubelet has sufficient memory available",
+            ),
             ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
             ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
             ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),

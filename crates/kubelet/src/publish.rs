@@ -65,7 +65,11 @@ struct Run {
 }
 
 impl Run {
-    async fn run(mut self, mut wanted: watch::Receiver<Option<Value>>, written: watch::Sender<Option<Value>>) {
+    async fn run(
+        mut self,
+        mut wanted: watch::Receiver<Option<Value>>,
+        written: watch::Sender<Option<Value>>,
+    ) {
         loop {
             let Some(status) = wanted.borrow_and_update().clone() else {
                 if wanted.changed().await.is_err() {

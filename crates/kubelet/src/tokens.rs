@@ -48,4 +48,3 @@ impl Tokens {
         self.held.lock().expect("no holder of the map panics").retain(|key, _| key.pod != pod);
     }
 }
-

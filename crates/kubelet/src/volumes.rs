@@ -80,7 +80,8 @@ impl Shared {
         let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
         let account = pod["spec"]["serviceAccountName"].as_str().unwrap_or("default");
         for request in wanted {
-            let key = TokenKey { pod: uid.into(), path: request.path.clone(), audience: request.audience.clone() };
+            let key =
+                TokenKey { pod: uid.into(), path: request.path.clone(), audience: request.audience.clone() };
             if let Some(token) = self.tokens.get(&key, self.env.now()) {
                 tokens.insert(request.path.clone(), token);
                 continue;
@@ -117,10 +118,18 @@ impl Shared {
 fn empty_dir_options(source: &Value) -> EmptyDir {
     EmptyDir {
         memory: source["medium"] == "Memory",
-        size_limit_bytes: quantity(source, "sizeLimit").and_then(|q| u64::try_from(q.value()).ok()).filter(|b| *b > 0),
+        size_limit_bytes: quantity(source, "sizeLimit")
+            .and_then(|q| u64::try_from(q.value()).ok())
+            .filter(|b| *b > 0),
     }
 }
 
-fn empty_dir(volumes: &Volumes, uid: &str, name: &str, options: EmptyDir, group: Option<u32>) -> Result<PathBuf, String> {
+fn empty_dir(
+    volumes: &Volumes,
+    uid: &str,
+    name: &str,
+    options: EmptyDir,
+    group: Option<u32>,
+) -> Result<PathBuf, String> {
     volumes.empty_dir(uid, name, options, group).map_err(|error| error.to_string())
 }

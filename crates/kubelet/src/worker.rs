@@ -95,8 +95,11 @@ impl Worker {
     pub fn new(shared: Shared, desired: watch::Receiver<Desired>, wake: Arc<Wake>) -> Worker {
         let pod = desired.borrow().pod.clone();
         let uid = meta::uid(&pod).to_string();
-        let target =
-            Target { namespace: meta::namespace(&pod).into(), name: meta::name(&pod).into(), uid: uid.clone() };
+        let target = Target {
+            namespace: meta::namespace(&pod).into(),
+            name: meta::name(&pod).into(),
+            uid: uid.clone(),
+        };
         let publisher = Publisher::start(&shared.env, &shared.client, target, pod["status"].clone());
         Worker {
             shared,
@@ -169,7 +172,8 @@ impl Worker {
         for (name, error) in self.memory.start_errors.iter().filter(|(name, _)| plan.wanted.contains(*name)) {
             waiting.entry(name.clone()).or_insert_with(|| error.clone());
         }
-        let context = Context { host_ips: self.shared.config.node_ips.clone(), waiting, ..Context::default() };
+        let context =
+            Context { host_ips: self.shared.config.node_ips.clone(), waiting, ..Context::default() };
         let status = pod_status(pod, observed, &context, self.shared.runtime.name(), self.shared.env.now());
         let ended = matches!(status["phase"].as_str(), Some("Failed" | "Succeeded"));
         self.publisher.set(status);
@@ -197,9 +201,10 @@ impl Worker {
     /// One Back-off event per round in which a container waits for its restart.
     fn crash_events(&self, pod: &Value, plan: &pod_lifecycle::Plan) {
         for (name, (reason, _)) in &plan.waiting {
-            let already = pod["status"]["containerStatuses"].as_array().into_iter().flatten().any(|s| {
-                s["name"] == name.as_str() && s["state"]["waiting"]["reason"] == "CrashLoopBackOff"
-            });
+            let already =
+                pod["status"]["containerStatuses"].as_array().into_iter().flatten().any(|s| {
+                    s["name"] == name.as_str() && s["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+                });
             if reason == "CrashLoopBackOff" && !already {
                 let text = pod_lifecycle::plan::pod_text(pod);
                 let message = format!("Back-off restarting failed container {name} in pod {text}");
@@ -221,13 +226,19 @@ impl Worker {
                     self.shared.recorder.normal(ObjectRef::container(pod, &container), "Killing", message);
                     self.memory.replaced.insert(id.clone());
                     let grace = grace(pod);
-                    self.shared.runtime.stop_container(&id, grace).await.map_err(|e| self.node_error(pod, &e))?;
+                    self.shared
+                        .runtime
+                        .stop_container(&id, grace)
+                        .await
+                        .map_err(|e| self.node_error(pod, &e))?;
                 }
                 Ok(false)
             }
             Action::Start { container, attempt, backoff } => {
                 let spec = pod["spec"]["containers"].as_array().into_iter().flatten();
-                let Some(spec) = spec.into_iter().find(|c| c["name"] == container.as_str()) else { return Ok(false) };
+                let Some(spec) = spec.into_iter().find(|c| c["name"] == container.as_str()) else {
+                    return Ok(false);
+                };
                 let done = self.start(pod, observed, spec, attempt).await;
                 if done == Start::Tried
                     && let Some(entry) = backoff
@@ -240,7 +251,11 @@ impl Worker {
     }
 
     fn node_error(&mut self, pod: &Value, error: &RuntimeError) -> Duration {
-        self.shared.recorder.warning(ObjectRef::of(pod), "FailedKillPod", format!("error killing pod: {error}"));
+        self.shared.recorder.warning(
+            ObjectRef::of(pod),
+            "FailedKillPod",
+            format!("error killing pod: {error}"),
+        );
         self.next_retry()
     }
 
@@ -250,14 +265,20 @@ impl Worker {
         wait
     }
 
-    async fn create_sandbox(&mut self, pod: &Value, observed: &Observed, attempt: u32) -> Result<bool, Duration> {
+    async fn create_sandbox(
+        &mut self,
+        pod: &Value,
+        observed: &Observed,
+        attempt: u32,
+    ) -> Result<bool, Duration> {
         self.tell_missing_dns(pod);
         if self.refresh_volumes(pod, observed).await.is_err() {
             return Err(self.next_retry());
         }
         let spec = &pod["spec"];
         let flag = |field: &str| spec[field].as_bool().unwrap_or(false);
-        let (hostname, _) = pod_lifecycle::files::hostname_and_domain(pod, &self.shared.config.cluster_domain);
+        let (hostname, _) =
+            pod_lifecycle::files::hostname_and_domain(pod, &self.shared.config.cluster_domain);
         let config = SandboxConfig {
             pod: pod_id(pod),
             attempt,
@@ -317,7 +338,8 @@ impl Worker {
     async fn start(&mut self, pod: &Value, observed: &Observed, container: &Value, attempt: u32) -> Start {
         let name = container["name"].as_str().unwrap_or_default().to_string();
         let wanted = container["image"].as_str().unwrap_or_default();
-        let have = self.images.get(&name).filter(|(image, _)| image == wanted).map(|(_, image)| image.clone());
+        let have =
+            self.images.get(&name).filter(|(image, _)| image == wanted).map(|(_, image)| image.clone());
         let Some(image) = have else {
             self.ensure_image(pod, container, &name).await;
             return Start::Pulling;
@@ -363,7 +385,9 @@ impl Worker {
         attempt: u32,
         image: &Image,
     ) -> Result<(), (&'static str, String)> {
-        let Some(sandbox) = &observed.sandbox else { return Err(("CreateContainerError", "no sandbox".into())) };
+        let Some(sandbox) = &observed.sandbox else {
+            return Err(("CreateContainerError", "no sandbox".into()));
+        };
         let volumes = self.volumes.clone().unwrap_or_default();
         let config = self
             .shared
@@ -380,7 +404,8 @@ impl Worker {
             .map_err(|error| ("CreateContainerError", error.message))?;
         self.shared.recorder.normal(object.clone(), "Created", "Container created");
         self.shared.runtime.start_container(&id).await.map_err(|error| {
-            let reason = if error.kind == ErrorKind::Start { "RunContainerError" } else { "CreateContainerError" };
+            let reason =
+                if error.kind == ErrorKind::Start { "RunContainerError" } else { "CreateContainerError" };
             (reason, error.message)
         })?;
         self.shared.recorder.normal(object, "Started", "Container started");
@@ -522,7 +547,8 @@ impl Worker {
             ..Context::default()
         };
         if !desired.removed {
-            let status = pod_status(pod, observed, &context, self.shared.runtime.name(), self.shared.env.now());
+            let status =
+                pod_status(pod, observed, &context, self.shared.runtime.name(), self.shared.env.now());
             self.publisher.set(status);
         }
         if observed.any_running() {
@@ -599,7 +625,8 @@ impl Shared {
     fn link_log(&self, pod: &Value, container: &str, id: &str, target: &std::path::Path) {
         let name = format!("{}_{}_{container}-{id}.log", meta::name(pod), meta::namespace(pod));
         let dir = self.config.log_dir.join("containers");
-        let link = std::fs::create_dir_all(&dir).and_then(|()| std::os::unix::fs::symlink(target, dir.join(name)));
+        let link =
+            std::fs::create_dir_all(&dir).and_then(|()| std::os::unix::fs::symlink(target, dir.join(name)));
         if let Err(error) = link {
             tracing::debug!(%error, "no link to the log");
         }

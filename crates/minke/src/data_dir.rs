@@ -72,8 +72,14 @@ fn lock_path(dir: &Path) -> PathBuf {
 fn lock(dir: &Path) -> Result<File, String> {
     let path = lock_path(dir);
     let fail = |error: std::io::Error| format!("{}: {error}", path.display());
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(fail)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(fail)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

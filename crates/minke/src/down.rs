@@ -69,7 +69,8 @@ fn remove_node(dir: &Path) -> Result<(), String> {
         prefix: text("linkPrefix"),
         state_dir: dir.join("network"),
     };
-    node_network::Host::remove(&host).map_err(|error| format!("the network could not be removed: {error}"))?;
+    node_network::Host::remove(&host)
+        .map_err(|error| format!("the network could not be removed: {error}"))?;
     unmount_below(dir)?;
     remove_logs(Path::new(&text("logDir")), dir);
     for part in ["containers", "pods", "memory", "runtime", "network"] {
@@ -85,7 +86,8 @@ fn remove_node(dir: &Path) -> Result<(), String> {
 
 /// Unmounts whatever is mounted in the data directory, innermost first.
 fn unmount_below(dir: &Path) -> Result<(), String> {
-    let mounts = fs::read_to_string("/proc/self/mounts").map_err(|error| format!("/proc/self/mounts: {error}"))?;
+    let mounts =
+        fs::read_to_string("/proc/self/mounts").map_err(|error| format!("/proc/self/mounts: {error}"))?;
     let mut below: Vec<String> = mounts
         .lines()
         .filter_map(|line| line.split(' ').nth(1))

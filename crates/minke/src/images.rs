@@ -45,7 +45,11 @@ fn short(id: &str) -> &str {
 fn list(store: &Store) {
     println!("{:<60} {:<14} SIZE", "NAME", "IMAGE ID");
     for image in store.images() {
-        let names: BTreeSet<&String> = if image.names.is_empty() { image.digests.iter().collect() } else { image.names.iter().collect() };
+        let names: BTreeSet<&String> = if image.names.is_empty() {
+            image.digests.iter().collect()
+        } else {
+            image.names.iter().collect()
+        };
         for name in names {
             println!("{name:<60} {:<14} {:.1}MB", short(&image.id), image.size as f64 / 1e6);
         }
@@ -61,7 +65,8 @@ fn pull(store: &Store, name: &str, creds: Option<&str>) -> Result<(), String> {
         }
         None => None,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     let progress = Progress::default();
     let image = runtime
         .block_on(image::pull(store, &Registries::default(), &reference, credentials.as_ref(), &progress))
@@ -74,7 +79,8 @@ fn pull(store: &Store, name: &str, creds: Option<&str>) -> Result<(), String> {
 /// a container does to it never touches the host's file.
 pub fn ensure_toolbox(store: &Store) -> Result<(), String> {
     let program = fs::read_link("/proc/self/exe").map_err(|error| format!("/proc/self/exe: {error}"))?;
-    let metadata = fs::metadata("/proc/self/exe").map_err(|error| format!("{}: {error}", program.display()))?;
+    let metadata =
+        fs::metadata("/proc/self/exe").map_err(|error| format!("{}: {error}", program.display()))?;
     // Which build this is: hashing all of it at every start would take longer than a Pod.
     let identity = format!(
         "{} {} {} {}",
@@ -105,7 +111,10 @@ pub fn ensure_toolbox(store: &Store) -> Result<(), String> {
                 fs::create_dir(dir.join(name))?;
             }
             fs::set_permissions(dir.join("tmp"), fs::Permissions::from_mode(0o1777))?;
-            fs::write(dir.join("etc/passwd"), "root:x:0:0:root:/:/toolbox\nnobody:x:65534:65534:nobody:/:/toolbox\n")?;
+            fs::write(
+                dir.join("etc/passwd"),
+                "root:x:0:0:root:/:/toolbox\nnobody:x:65534:65534:nobody:/:/toolbox\n",
+            )?;
             fs::write(dir.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n")
         })
         .map_err(|error| error.to_string())?;

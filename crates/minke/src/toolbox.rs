@@ -13,6 +13,7 @@ usage: toolbox COMMAND
   exit CODE                      end with this code
   memory MIB                     take this much memory and hold it
   cpu [SECONDS]                  keep one processor busy
+  tick [MILLISECONDS]            print a rising number every so often (default 100)
   env                            print the environment
   cat FILE...                    print files
   get URL                        fetch http://host:port/path and print the body
@@ -37,6 +38,7 @@ pub fn main(args: &[String]) -> i32 {
         Some("exit") => rest.first().unwrap_or(&"0").parse().map_err(|_| "exit wants a number".to_string()),
         Some("memory") => memory(&rest),
         Some("cpu") => cpu(&rest),
+        Some("tick") => tick(&rest),
         Some("env") => {
             for (name, value) in std::env::vars() {
                 println!("{name}={value}");
@@ -95,7 +97,8 @@ fn web(args: &[&str]) -> Result<i32, String> {
     println!("serving on port {port}");
     for stream in listener.incoming() {
         let Ok(stream) = stream else { continue };
-        let page = format!("<!doctype html><title>{text}</title><h1>{text}</h1><p>This is {}.</p>\n", host.trim());
+        let page =
+            format!("<!doctype html><title>{text}</title><h1>{text}</h1><p>This is {}.</p>\n", host.trim());
         std::thread::spawn(move || answer(stream, &page));
     }
     Ok(0)
@@ -158,6 +161,18 @@ fn cpu(args: &[&str]) -> Result<i32, String> {
     }
 }
 
+fn tick(args: &[&str]) -> Result<i32, String> {
+    let pause: u64 = match args.first() {
+        Some(text) => text.parse().map_err(|_| format!("{text:?} is no number of milliseconds"))?,
+        None => 100,
+    };
+    for number in 0u64.. {
+        println!("{number}");
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    Ok(0)
+}
+
 fn cat(args: &[&str]) -> Result<i32, String> {
     for path in args {
         let bytes = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
@@ -171,10 +186,13 @@ fn get(args: &[&str]) -> Result<i32, String> {
     let rest = url.strip_prefix("http://").ok_or("only http:// is known")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let target = if host.contains(':') { host.to_string() } else { format!("{host}:80") };
-    let address: std::net::SocketAddr = target.parse().map_err(|_| format!("{target:?} is no address and port"))?;
-    let mut stream = TcpStream::connect_timeout(&address, READ_TIMEOUT).map_err(|error| format!("{target}: {error}"))?;
+    let address: std::net::SocketAddr =
+        target.parse().map_err(|_| format!("{target:?} is no address and port"))?;
+    let mut stream =
+        TcpStream::connect_timeout(&address, READ_TIMEOUT).map_err(|error| format!("{target}: {error}"))?;
     let _ = stream.set_read_timeout(Some(READ_TIMEOUT));
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").map_err(|e| e.to_string())?;
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+        .map_err(|e| e.to_string())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(|error| error.to_string())?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));

@@ -29,12 +29,16 @@ pub fn run(options: &Up) -> Result<(), String> {
         return Ok(());
     }
     if !options.api_only && !rustix::process::geteuid().is_root() {
-        return Err("a node needs root: run it with sudo, or use --api-only for a control plane without a node".into());
+        return Err(
+            "a node needs root: run it with sudo, or use --api-only for a control plane without a node"
+                .into(),
+        );
     }
     if options.detach {
         return detach(options);
     }
-    let filter = tracing_subscriber::EnvFilter::try_new(&options.log).map_err(|error| format!("--log: {error}"))?;
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(&options.log).map_err(|error| format!("--log: {error}"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)))
@@ -152,7 +156,11 @@ async fn serve(options: &Up) -> Result<(), String> {
     let text = format!(
         "The cluster is up. To use it:\n\n  export KUBECONFIG={}\n  kubectl get nodes\n\nStop it and its Pods with: minke down{}\n",
         kubeconfig.display(),
-        if dir == Path::new(DEFAULT_DATA_DIR) { String::new() } else { format!(" --data-dir {}", dir.display()) },
+        if dir == Path::new(DEFAULT_DATA_DIR) {
+            String::new()
+        } else {
+            format!(" --data-dir {}", dir.display())
+        },
     );
     println!("{text}");
     write_private(&DataDir::ready_path(&dir), &text)?;
@@ -179,7 +187,8 @@ fn node_ip(options: &Up, instance: &Instance) -> Result<Ipv4Addr, String> {
         Some(IpAddr::V4(ip)) => Ok(ip),
         Some(IpAddr::V6(_)) => Err("--node-ip: IPv6 is not supported yet".into()),
         None => {
-            let found = node_network::node_addresses().map_err(|error| format!("no address for this node: {error}"))?;
+            let found = node_network::node_addresses()
+                .map_err(|error| format!("no address for this node: {error}"))?;
             let alone = if options.api_only { Ipv4Addr::LOCALHOST } else { instance.gateway() };
             Ok(found.first().copied().unwrap_or(alone))
         }
@@ -328,7 +337,8 @@ async fn start_node(
 
 fn labels(options: &Up) -> Result<Vec<(String, String)>, String> {
     let split = |label: &String| {
-        let (key, value) = label.split_once('=').ok_or_else(|| format!("--node-label {label}: wants KEY=VALUE"))?;
+        let (key, value) =
+            label.split_once('=').ok_or_else(|| format!("--node-label {label}: wants KEY=VALUE"))?;
         Ok((key.to_string(), value.to_string()))
     };
     options.node_labels.iter().map(split).collect()
@@ -338,8 +348,9 @@ fn registries(options: &Up) -> Result<image::Registries, String> {
     let mut registries =
         image::Registries { insecure: options.insecure_registries.clone(), ..image::Registries::default() };
     for mirror in &options.registry_mirrors {
-        let (registry, url) =
-            mirror.split_once('=').ok_or_else(|| format!("--registry-mirror {mirror}: wants REGISTRY=URL"))?;
+        let (registry, url) = mirror
+            .split_once('=')
+            .ok_or_else(|| format!("--registry-mirror {mirror}: wants REGISTRY=URL"))?;
         registries.mirrors.entry(registry.into()).or_default().push(url.into());
     }
     Ok(registries)

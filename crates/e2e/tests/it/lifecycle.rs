@@ -26,7 +26,10 @@ fn pods_end_fail_loop_and_wait_as_they_should() {
     let waiting = ".status.containerStatuses[0].state.waiting.reason";
     cluster.wait_field("pod", "loop", waiting, "CrashLoopBackOff");
     let message = cluster.field("pod", "loop", ".status.containerStatuses[0].state.waiting.message");
-    assert!(message.starts_with("back-off 10s restarting failed container=app pod=loop_default("), "{message}");
+    assert!(
+        message.starts_with("back-off 10s restarting failed container=app pod=loop_default("),
+        "{message}"
+    );
     assert!(cluster.kubectl(&["logs", "loop", "--previous"]).code == 0, "the last run's log is kept");
 
     cluster.wait_field("pod", "waits", waiting, "CreateContainerConfigError");

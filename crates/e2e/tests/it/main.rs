@@ -2,6 +2,7 @@
 //! namespace of its own. Needs root; run `cargo build -p minke` and `cargo xtask prepare` first.
 
 mod bad_input;
+mod crash;
 mod lifecycle;
 mod restarts;
 mod worked_lab;

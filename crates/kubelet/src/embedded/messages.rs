@@ -54,7 +54,8 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("minke-messages-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("writable");
         let (file, log) = (dir.join("message"), dir.join("0.log"));
-        std::fs::write(&log, "2026-01-01T00:00:00Z stdout F one\n2026-01-01T00:00:01Z stderr F two\n").expect("written");
+        std::fs::write(&log, "2026-01-01T00:00:00Z stdout F one\n2026-01-01T00:00:01Z stderr F two\n")
+            .expect("written");
         assert_eq!(termination_message(&file, None), "");
         assert_eq!(termination_message(&file, Some(&log)), "one\ntwo\n");
         std::fs::write(&file, "last words").expect("written");

@@ -186,7 +186,8 @@ impl Embedded {
         let env = &self.inner.parts.env;
         let id = env.hex(32);
         let network = self.inner.parts.network.clone();
-        let ip = if config.host_network { None } else { Some(network.allocate().map_err(RuntimeError::other)?) };
+        let ip =
+            if config.host_network { None } else { Some(network.allocate().map_err(RuntimeError::other)?) };
         let spec = spec::sandbox(&id, &config, ip);
         let made = self.supervisor().create_sandbox(spec).await;
         let wired = match made {
@@ -208,7 +209,10 @@ impl Embedded {
             return Err(error);
         }
         self.records(|records| {
-            let pod = records.pods.entry(config.pod.uid.clone()).or_insert_with(|| PodState::new(config.pod.clone()));
+            let pod = records
+                .pods
+                .entry(config.pod.uid.clone())
+                .or_insert_with(|| PodState::new(config.pod.clone()));
             pod.sandbox = Some(SandboxState { id: id.clone(), attempt: config.attempt, ready: true, ip });
         });
         Ok(id)
@@ -392,7 +396,11 @@ impl PodRuntime for Embedded {
         })
     }
 
-    fn create_container<'a>(&'a self, sandbox: &'a str, config: ContainerConfig) -> BoxFuture<'a, Result<String>> {
+    fn create_container<'a>(
+        &'a self,
+        sandbox: &'a str,
+        config: ContainerConfig,
+    ) -> BoxFuture<'a, Result<String>> {
         Box::pin(self.make_container(sandbox, config))
     }
 

@@ -4,6 +4,10 @@ use image::Reference;
 
 use crate::runtime::{Credentials, Image, PullError};
 
+/// Images that the node itself provides; no registry of this name exists, so that "always pull"
+/// means "take ours".
+const OWN_REGISTRY: &str = "minke.local";
+
 pub fn describe(image: &image::Image) -> Image {
     let user = image.config.user.split(':').next().unwrap_or_default();
     let uid = if user.is_empty() { Some(0) } else { user.parse().ok() };
@@ -24,8 +28,13 @@ pub async fn pull(
     credentials: Option<Credentials>,
 ) -> Result<Image, PullError> {
     let reference = Reference::parse(name).map_err(PullError::Failed)?;
+    if reference.registry == OWN_REGISTRY {
+        let found = images.resolve(name).map(|image| describe(&image));
+        return found.ok_or_else(|| PullError::Failed(format!("this node provides no image {name}")));
+    }
     let credentials = credentials.map(|c| image::Credentials { username: c.username, password: c.password });
-    match image::pull(images, registries, &reference, credentials.as_ref(), &image::Progress::default()).await {
+    match image::pull(images, registries, &reference, credentials.as_ref(), &image::Progress::default()).await
+    {
         Ok(image) => Ok(describe(&image)),
         Err(error) if error.is_unreachable() => Err(PullError::Unreachable(error.to_string())),
         Err(error) => Err(PullError::Failed(error.to_string())),

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use ::runtime::{ContainerStatus, Inventory, Opaque, Started, UnixNanos};
 use jiff::Timestamp;
-use pod_lifecycle::observed::{Container, Exit, Sandbox, State};
 use pod_lifecycle::Observed;
+use pod_lifecycle::observed::{Container, Exit, Sandbox, State};
 use serde_json::{Value, json};
 
 use super::messages;
@@ -246,7 +246,9 @@ impl Records {
     }
 
     fn container_mut(&mut self, id: &str) -> Option<(&String, &mut ContainerState)> {
-        self.pods.iter_mut().find_map(|(uid, p)| p.containers.iter_mut().find(|c| c.id == id).map(|c| (uid, c)))
+        self.pods
+            .iter_mut()
+            .find_map(|(uid, p)| p.containers.iter_mut().find(|c| c.id == id).map(|c| (uid, c)))
     }
 
     /// The outcome of a start.

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use ::runtime::{
-    Capabilities, ContainerSpec, LogSpec, Mount, MountKind, Opaque, Propagation, Resources, Rootfs, SandboxSpec,
-    Seccomp, User, UserSpec, caps,
+    Capabilities, ContainerSpec, LogSpec, Mount, MountKind, Opaque, Propagation, Resources, Rootfs,
+    SandboxSpec, Seccomp, User, UserSpec, caps,
 };
 use image::Image;
 use pod_lifecycle::cgroups::{CPU_PERIOD_US, Limits};
@@ -72,7 +72,11 @@ pub fn container(
     Ok(ContainerSpec {
         id: id.into(),
         sandbox_id: sandbox.into(),
-        rootfs: Rootfs::Overlay { lower: image.layers.clone(), upper: dir.join("upper"), work: dir.join("work") },
+        rootfs: Rootfs::Overlay {
+            lower: image.layers.clone(),
+            upper: dir.join("upper"),
+            work: dir.join("work"),
+        },
         readonly_rootfs: security.read_only_root,
         mounts: config.mounts.iter().map(mount).collect(),
         args: args(config, image)?,
@@ -104,7 +108,8 @@ pub fn container(
 
 /// Command replaces entrypoint and cmd, args alone replace cmd (R044 in Docker's words).
 fn args(config: &ContainerConfig, image: &Image) -> Result<Vec<String>> {
-    let mut all = if config.command.is_empty() { image.config.entrypoint.clone() } else { config.command.clone() };
+    let mut all =
+        if config.command.is_empty() { image.config.entrypoint.clone() } else { config.command.clone() };
     if !config.args.is_empty() {
         all.extend(config.args.iter().cloned());
     } else if config.command.is_empty() {
@@ -196,12 +201,19 @@ mod tests {
 
     #[test]
     fn command_and_args_replace_what_the_image_says() {
-        let cases: [(&[&str], &[&str], &[&str]); 4] =
-            [(&[], &[], &["e", "c"]), (&["x"], &[], &["x"]), (&[], &["y"], &["e", "y"]), (&["x"], &["y"], &["x", "y"])];
+        let cases: [(&[&str], &[&str], &[&str]); 4] = [
+            (&[], &[], &["e", "c"]),
+            (&["x"], &[], &["x"]),
+            (&[], &["y"], &["e", "y"]),
+            (&["x"], &["y"], &["x", "y"]),
+        ];
         for (command, arguments, want) in cases {
             let words = |list: &[&str]| list.iter().map(|s| (*s).to_string()).collect();
-            let config =
-                ContainerConfig { command: words(command), args: words(arguments), ..ContainerConfig::default() };
+            let config = ContainerConfig {
+                command: words(command),
+                args: words(arguments),
+                ..ContainerConfig::default()
+            };
             assert_eq!(args(&config, &image(&["e"], &["c"])).expect("a command"), want);
         }
         assert!(args(&ContainerConfig::default(), &image(&[], &[])).is_err());

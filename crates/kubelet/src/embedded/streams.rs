@@ -88,10 +88,16 @@ impl Embedded {
 }
 
 /// Connects to a port on the Pod's loopback, IPv4 first.
-pub async fn connect(env: Env, supervisor: Supervisor, sandbox: &str, port: u16) -> Result<tokio::net::TcpStream> {
+pub async fn connect(
+    env: Env,
+    supervisor: Supervisor,
+    sandbox: &str,
+    port: u16,
+) -> Result<tokio::net::TcpStream> {
     let info = supervisor.sandbox_info(sandbox).await?;
     let dial = move || -> std::io::Result<TcpStream> {
-        let targets = [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
+        let targets =
+            [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
         let dial = || {
             let first = TcpStream::connect_timeout(&targets[0], CONNECT_TIMEOUT);
             first.or_else(|error| TcpStream::connect_timeout(&targets[1], CONNECT_TIMEOUT).map_err(|_| error))

@@ -47,8 +47,10 @@ impl Server {
         if answer["status"]["allowed"] == true {
             return Ok(());
         }
-        let message =
-            format!("User {:?} cannot {verb} resource \"nodes/{subresource}\" in API group \"\" at the cluster scope", user.name);
+        let message = format!(
+            "User {:?} cannot {verb} resource \"nodes/{subresource}\" in API group \"\" at the cluster scope",
+            user.name
+        );
         Err(Box::new(Status::forbidden(&GroupResource::new("", "nodes"), node, message)))
     }
 }

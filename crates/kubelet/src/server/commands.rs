@@ -8,7 +8,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use streaming::{
-    CHUNK_BYTES, Forward, Negotiated, PortForward, RemoteCommand, Streams, negotiate_command, negotiate_port_forward,
+    CHUNK_BYTES, Forward, Negotiated, PortForward, RemoteCommand, Streams, negotiate_command,
+    negotiate_port_forward,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -37,7 +38,12 @@ impl Server {
         }
     }
 
-    pub async fn exec(&self, request: Request<Incoming>, target: &Target, options: CommandOptions) -> Result<Answer> {
+    pub async fn exec(
+        &self,
+        request: Request<Incoming>,
+        target: &Target,
+        options: CommandOptions,
+    ) -> Result<Answer> {
         let container_id = self.running(target).await?;
         if options.command.is_empty() {
             return Err(bad("you must specify at least 1 command for the container".into()));
@@ -45,14 +51,23 @@ impl Server {
         let shared = self.shared.clone();
         let wanted = streams(&options);
         self.upgraded(request, wanted, move |session| async move {
-            let request =
-                ExecRequest { container_id, command: options.command, tty: options.tty, stdin: options.stdin };
+            let request = ExecRequest {
+                container_id,
+                command: options.command,
+                tty: options.tty,
+                stdin: options.stdin,
+            };
             let process = shared.runtime.exec(request).await;
             join(&shared, session, process).await;
         })
     }
 
-    pub async fn attach(&self, request: Request<Incoming>, target: &Target, options: CommandOptions) -> Result<Answer> {
+    pub async fn attach(
+        &self,
+        request: Request<Incoming>,
+        target: &Target,
+        options: CommandOptions,
+    ) -> Result<Answer> {
         let container_id = self.running(target).await?;
         let shared = self.shared.clone();
         self.upgraded(request, streams(&options), move |session| async move {
@@ -92,12 +107,19 @@ impl Server {
         Ok(switching(response))
     }
 
-    pub async fn port_forward(&self, mut request: Request<Incoming>, target: &Target, ports: &[u16]) -> Result<Answer> {
+    pub async fn port_forward(
+        &self,
+        mut request: Request<Incoming>,
+        target: &Target,
+        ports: &[u16],
+    ) -> Result<Answer> {
         let pod = self.pod(target)?;
         let observed = self.shared.runtime.pod(meta::uid(&pod)).await;
         let Some(sandbox) = observed.sandbox.filter(|sandbox| sandbox.ready) else {
             let phase = pod["status"]["phase"].as_str().unwrap_or("Unknown");
-            return Err(bad(format!("unable to forward port because pod is not running. Current status={phase}")));
+            return Err(bad(format!(
+                "unable to forward port because pod is not running. Current status={phase}"
+            )));
         };
         let (response, negotiated) = match negotiate_port_forward(request.method(), request.headers()) {
             Ok(good) => good,
@@ -159,8 +181,20 @@ async fn join(shared: &Shared, mut session: RemoteCommand, process: crate::runti
         }
     });
     let output = session.output.clone();
-    let out = async { copy(stdout, |data| { let output = output.clone(); async move { output.stdout(&data).await } }).await };
-    let err = async { copy(stderr, |data| { let output = output.clone(); async move { output.stderr(&data).await } }).await };
+    let out = async {
+        copy(stdout, |data| {
+            let output = output.clone();
+            async move { output.stdout(&data).await }
+        })
+        .await
+    };
+    let err = async {
+        copy(stderr, |data| {
+            let output = output.clone();
+            async move { output.stderr(&data).await }
+        })
+        .await
+    };
     let ((), (), code) = tokio::join!(out, err, exit);
     drop(output);
     if let Some(writer) = writer {

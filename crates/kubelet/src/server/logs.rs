@@ -42,7 +42,10 @@ impl Server {
             Ok(file) => Some(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound && options.follow => None,
             Err(error) => {
-                return Err(Box::new(Status::internal(format!("failed to open log file {:?}: {error}", path.display().to_string()))));
+                return Err(Box::new(Status::internal(format!(
+                    "failed to open log file {:?}: {error}",
+                    path.display().to_string()
+                ))));
             }
         };
         let observed = self.shared.runtime.pod(meta::uid(&pod)).await;
@@ -84,7 +87,9 @@ fn attempt(pod: &Value, target: &Target, previous: bool) -> Result<u32> {
     if previous {
         // While it waits for its restart, the count is still that of the attempt that ended.
         return match (has_last, state.get("waiting").is_some()) {
-            (false, _) => bad(format!("previous terminated container {name:?} in pod {pod_name:?} not found")),
+            (false, _) => {
+                bad(format!("previous terminated container {name:?} in pod {pod_name:?} not found"))
+            }
             (true, true) => Ok(restarts),
             (true, false) => Ok(restarts.saturating_sub(1)),
         };
@@ -94,7 +99,8 @@ fn attempt(pod: &Value, target: &Target, previous: bool) -> Result<u32> {
     }
     let reason = state["waiting"]["reason"].as_str().unwrap_or("ContainerCreating");
     let why = match reason {
-        "ErrImagePull" | "ImagePullBackOff" => "trying and failing to pull image",
+        "ErrImagePull" => "image can't be pulled",
+        "ImagePullBackOff" => "trying and failing to pull image",
         other => other,
     };
     bad(format!("container {name:?} in pod {pod_name:?} is waiting to start: {why}"))
@@ -208,7 +214,8 @@ impl Reader {
     /// `TIME STREAM TAG text`: P marks a part of a line.
     fn format(&mut self, line: &[u8], out: &mut Vec<u8>) {
         let mut parts = line.splitn(4, |byte| *byte == b' ');
-        let (Some(time), Some(_stream), Some(tag), Some(text)) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(time), Some(_stream), Some(tag), Some(text)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return;
         };
@@ -261,8 +268,15 @@ struct Watch(AsyncFd<std::os::fd::OwnedFd>);
 impl Watch {
     fn new(dir: &Path) -> io::Result<Watch> {
         let fd = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
-        inotify::add_watch(&fd, dir, inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO)?;
-        #[expect(deprecated, reason = "`register` is unsafe; this descriptor is owned here and never replaced")]
+        inotify::add_watch(
+            &fd,
+            dir,
+            inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO,
+        )?;
+        #[expect(
+            deprecated,
+            reason = "`register` is unsafe; this descriptor is owned here and never replaced"
+        )]
         let fd = AsyncFd::new(fd)?;
         Ok(Watch(fd))
     }
@@ -289,7 +303,8 @@ mod tests {
         let path = std::env::temp_dir().join(format!("minke-tail-{}", std::process::id()));
         std::fs::write(&path, "one\ntwo\nthree\n").expect("writable");
         let mut file = File::open(&path).expect("there");
-        let starts: Vec<u64> = [0, 1, 2, 3, 9].iter().map(|n| tail_start(&mut file, *n).expect("read")).collect();
+        let starts: Vec<u64> =
+            [0, 1, 2, 3, 9].iter().map(|n| tail_start(&mut file, *n).expect("read")).collect();
         assert_eq!(starts, [14, 8, 4, 0, 0]);
         std::fs::remove_file(path).expect("removed");
     }
@@ -306,11 +321,24 @@ mod tests {
         let waiting = pod(json!({"restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}));
         let message = attempt(&waiting, &target, false).expect_err("nothing ran").message;
         assert_eq!(message, "container \"c\" in pod \"p\" is waiting to start: ContainerCreating");
-        let looping = pod(json!({"restartCount": 2, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}));
-        assert_eq!((attempt(&looping, &target, false).ok(), attempt(&looping, &target, true).ok()), (Some(2), Some(2)));
+        let looping = pod(
+            json!({"restartCount": 2, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}),
+        );
+        assert_eq!(
+            (attempt(&looping, &target, false).ok(), attempt(&looping, &target, true).ok()),
+            (Some(2), Some(2))
+        );
         let running = pod(json!({"restartCount": 2, "state": {"running": {}}, "lastState": ended}));
-        assert_eq!((attempt(&running, &target, false).ok(), attempt(&running, &target, true).ok()), (Some(2), Some(1)));
+        assert_eq!(
+            (attempt(&running, &target, false).ok(), attempt(&running, &target, true).ok()),
+            (Some(2), Some(1))
+        );
         let fresh = pod(json!({"restartCount": 0, "state": {"running": {}}, "lastState": {}}));
-        assert!(attempt(&fresh, &target, true).expect_err("none").message.contains("previous terminated container"));
+        assert!(
+            attempt(&fresh, &target, true)
+                .expect_err("none")
+                .message
+                .contains("previous terminated container")
+        );
     }
 }

@@ -65,7 +65,8 @@ fn server_config(tls: &Tls) -> Result<rustls::ServerConfig, Box<dyn std::error::
         roots.add(certificate?)?;
     }
     let verifier =
-        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .build()?;
     let chain = rustls_pemfile::certs(&mut tls.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     let key = rustls_pemfile::private_key(&mut tls.key.as_bytes())?.ok_or("no private key")?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -87,7 +88,10 @@ pub async fn run(server: Server, listener: TcpListener, acceptor: TlsAcceptor) {
         env.spawn(async move {
             let _slot = slot;
             let _ = stream.set_nodelay(true);
-            let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else { return };
+            let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await
+            else {
+                return;
+            };
             let user = Arc::new(authorize::user_of(stream.get_ref().1.peer_certificates()));
             let service = service_fn(move |request| {
                 let (server, user) = (server.clone(), user.clone());

@@ -44,7 +44,8 @@ pub enum Route {
 /// `None`: no such path, or not with this method.
 pub fn parse(method: &Method, uri: &Uri) -> Option<Route> {
     let query: Vec<(String, String)> = uri.query().unwrap_or_default().split('&').filter_map(pair).collect();
-    let all = |name: &str| query.iter().filter(|(n, _)| n == name).map(|(_, v)| v.clone()).collect::<Vec<_>>();
+    let all =
+        |name: &str| query.iter().filter(|(n, _)| n == name).map(|(_, v)| v.clone()).collect::<Vec<_>>();
     let one = |name: &str| all(name).into_iter().next().unwrap_or_default();
     let flag = |name: &str| matches!(one(name).as_str(), "1" | "true" | "True" | "t" | "T" | "TRUE");
     let parts: Vec<String> = uri.path().trim_matches('/').split('/').map(decode).collect();
@@ -78,10 +79,15 @@ pub fn parse(method: &Method, uri: &Uri) -> Option<Route> {
             };
             Some(Route::Logs(target(namespace, pod, container), options))
         }
-        ["exec", namespace, pod, container] => Some(Route::Exec(target(namespace, pod, container), command())),
-        ["attach", namespace, pod, container] => Some(Route::Attach(target(namespace, pod, container), command())),
+        ["exec", namespace, pod, container] => {
+            Some(Route::Exec(target(namespace, pod, container), command()))
+        }
+        ["attach", namespace, pod, container] => {
+            Some(Route::Attach(target(namespace, pod, container), command()))
+        }
         ["portForward", namespace, pod] => {
-            let ports = all("port").iter().flat_map(|p| p.split(',')).filter_map(|p| p.parse().ok()).collect();
+            let ports =
+                all("port").iter().flat_map(|p| p.split(',')).filter_map(|p| p.parse().ok()).collect();
             Some(Route::PortForward(target(namespace, pod, ""), ports))
         }
         _ => None,
@@ -132,7 +138,9 @@ mod tests {
         assert_eq!((target.pod.as_str(), target.container.as_str()), ("p", "c"));
         assert_eq!(options.command, ["sh", "-c", "echo a+b"]);
         assert!(options.stdout && options.tty && !options.stdin);
-        let Some(Route::Logs(_, logs)) = route("/containerLogs/n/p/c?tailLines=5&follow=true") else { panic!("logs") };
+        let Some(Route::Logs(_, logs)) = route("/containerLogs/n/p/c?tailLines=5&follow=true") else {
+            panic!("logs")
+        };
         assert_eq!((logs.tail_lines, logs.follow), (Some(5), true));
         assert_eq!(route("/nope"), None);
     }
