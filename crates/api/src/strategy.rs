@@ -21,6 +21,11 @@ pub trait Strategy: Sync + Send {
         }
     }
 
+    /// Fills what repeats the name of a new object, once the server has chosen one (`generateName`).
+    fn name_settled(&self, object: &mut Value) {
+        self.default(object);
+    }
+
     /// All errors of a new object at once, in upstream's order.
     fn validate(&self, _object: &Value) -> Vec<FieldError> {
         Vec::new()

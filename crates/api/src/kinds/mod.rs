@@ -11,6 +11,7 @@ pub mod pod;
 mod secret;
 mod service;
 mod service_account;
+mod workload;
 
 use crate::Strategy;
 
@@ -26,6 +27,11 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("", "secrets") => &secret::Secret,
         ("", "serviceaccounts") => &service_account::ServiceAccount,
         ("", "services") => &service::Service,
+        ("apps", "daemonsets") => &workload::DAEMON_SET,
+        ("apps", "deployments") => &workload::DEPLOYMENT,
+        ("apps", "replicasets") => &workload::REPLICA_SET,
+        ("apps", "statefulsets") => &workload::STATEFUL_SET,
+        ("batch", "jobs") => &workload::Job,
         ("coordination.k8s.io", "leases") => &lease::Lease,
         _ => plain::find(group, resource),
     }

@@ -85,13 +85,8 @@ static PLAIN: &[(&str, &str, Plain)] = &[
     ("", "resourcequotas", Plain::of().status().returns_deleted()),
     ("apiregistration.k8s.io", "apiservices", Plain::of().status().needs_version()),
     ("apps", "controllerrevisions", Plain::of()),
-    ("apps", "daemonsets", Plain::of().status().generation()),
-    ("apps", "deployments", Plain::of().status().generation()),
-    ("apps", "replicasets", Plain::of().status().generation()),
-    ("apps", "statefulsets", Plain::of().status().generation()),
     ("autoscaling", "horizontalpodautoscalers", Plain::of().status()),
     ("batch", "cronjobs", Plain::of().status().generation()),
-    ("batch", "jobs", Plain::of().status().generation().orphans().labels(&["status.successful"])),
     ("certificates.k8s.io", "certificatesigningrequests", Plain::of().status().labels(&["spec.signerName"])),
     (
         "certificates.k8s.io",
@@ -230,7 +225,6 @@ impl Strategy for Plain {
     }
 
     fn field_label(&self, object: &Value, label: &str) -> String {
-        let label = if label == "status.successful" { "status.succeeded" } else { label };
         let pointer = format!("/{}", label.replace('.', "/"));
         match object.pointer(&pointer) {
             Some(Value::String(text)) => text.clone(),

@@ -546,6 +546,56 @@ fn leases_and_nodes() {
 }
 
 #[test]
+fn workloads_and_their_templates() {
+    let deployment = |spec: Value| {
+        errors_of(
+            "apps",
+            "deployments",
+            "apps/v1",
+            "Deployment",
+            json!({"metadata": {"name": "d"}, "spec": spec}),
+        )
+    };
+    let template =
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    assert_eq!(deployment(json!({"selector": {"matchLabels": {"a": "b"}}, "template": template})), [""; 0]);
+    assert_eq!(
+        deployment(json!({"selector": {"matchLabels": {"a": "c"}}, "template": template})),
+        [
+            "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`"
+        ]
+    );
+    let never =
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"restartPolicy": "Never", "containers": []}});
+    assert_eq!(
+        deployment(json!({"selector": {"matchLabels": {"a": "b"}}, "template": never})),
+        [
+            "spec.template.spec.containers: Required value",
+            "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"",
+        ]
+    );
+}
+
+#[test]
+fn jobs_select_what_they_make() {
+    let jobs = strategy("batch", "jobs");
+    let spec = json!({"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}});
+    let mut job =
+        made(jobs, json!({"metadata": {"generateName": "j-", "uid": "u"}, "spec": spec}), "batch/v1", "Job");
+    assert_eq!(job["spec"]["selector"]["matchLabels"], json!({"batch.kubernetes.io/controller-uid": "u"}));
+    meta::set_name(&mut job, "j-1");
+    jobs.name_settled(&mut job);
+    assert_eq!(job["spec"]["template"]["metadata"]["labels"]["job-name"], "j-1");
+    assert_eq!(texts(&jobs.validate(&job)), [""; 0]);
+    let mut always = job.clone();
+    always["spec"]["template"]["spec"]["restartPolicy"] = "Always".into();
+    assert_eq!(
+        texts(&jobs.validate(&always)),
+        ["spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\""]
+    );
+}
+
+#[test]
 fn every_stored_resource_has_its_rules() {
     for info in crate::resources().iter().filter(|info| info.storage_prefix.is_some()) {
         let strategy = strategy(info.group, info.resource);

@@ -18,19 +18,20 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> 
     }
     metadata::tidy(&mut object);
     target.strategy.default(&mut object);
-    target.strategy.prepare_create(&mut object);
     metadata::prepare_create(target, &mut object, server.env.uuid(), call.now);
+    target.strategy.prepare_create(&mut object);
     let _until_it_is_stored = admission::admit_create(server, call, target, &namespace, &mut object).await?;
 
     let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
     let tries = if generated { limits::MAX_NAME_TRIES } else { 1 };
+    let nameless = generated.then(|| object.clone());
     for _ in 0..tries {
-        if generated {
+        if let Some(nameless) = &nameless {
+            object.clone_from(nameless);
             let prefix = meta::generate_name(&object).to_owned();
             let name = meta::generated_name(&prefix, |bound| server.env.random_below(bound as u64) as usize);
             meta::set_name(&mut object, &name);
-            // Some defaults repeat the name.
-            target.strategy.default(&mut object);
+            target.strategy.name_settled(&mut object);
         }
         let place = Place::new(target, &namespace, meta::name(&object));
         validate(call, target, &object)?;
