@@ -14,10 +14,9 @@ pub trait Strategy: Sync + Send {
 
     /// Drops what a client may not set on create: status unless the kind keeps it.
     fn prepare_create(&self, object: &mut Value) {
-        if let Some(map) = object.as_object_mut()
-            && self.has_status()
-        {
-            map.remove("status");
+        if self.has_status() {
+            reset_status(object);
+            self.default(object);
         }
     }
 
@@ -120,6 +119,18 @@ pub trait Strategy: Sync + Send {
 pub struct Generic;
 
 impl Strategy for Generic {}
+
+/// The status of a new object: nothing set, as Go prints it.
+pub(crate) fn reset_status(object: &mut Value) {
+    let gvk = apimachinery::meta::gvk(object);
+    let definition = gvk.and_then(|gvk| schema::table().kind(&gvk.group, &gvk.version, &gvk.kind));
+    let zero = definition.and_then(|definition| definition.zero().get("status").cloned());
+    let Some(map) = object.as_object_mut() else { return };
+    match zero {
+        Some(zero) => map.insert("status".into(), zero),
+        None => map.remove("status"),
+    };
+}
 
 fn copy_field(new: &mut Value, old: &Value, field: &str) {
     let Some(map) = new.as_object_mut() else { return };

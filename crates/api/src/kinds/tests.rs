@@ -577,6 +577,20 @@ fn workloads_and_their_templates() {
 }
 
 #[test]
+fn a_new_object_has_a_status_with_nothing_set() {
+    let cases = [
+        ("apps", "deployments", "apps/v1", "Deployment", json!({})),
+        ("apps", "replicasets", "apps/v1", "ReplicaSet", json!({"replicas": 0})),
+        ("", "persistentvolumeclaims", "v1", "PersistentVolumeClaim", json!({"phase": "Pending"})),
+    ];
+    for (group, resource, version, kind, wanted) in cases {
+        let body =
+            json!({"metadata": {"name": "x"}, "status": {"conditions": [{"type": "Lie", "status": "True"}]}});
+        assert_eq!(made(strategy(group, resource), body, version, kind)["status"], wanted, "{kind}");
+    }
+}
+
+#[test]
 fn jobs_select_what_they_make() {
     let jobs = strategy("batch", "jobs");
     let spec = json!({"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}});

@@ -106,9 +106,7 @@ impl Strategy for Job {
     }
 
     fn prepare_create(&self, job: &mut Value) {
-        if let Some(map) = job.as_object_mut() {
-            map.remove("status");
-        }
+        crate::strategy::reset_status(job);
         if !flag(at(job, "spec"), "manualSelector") {
             own_selector(job);
         }
