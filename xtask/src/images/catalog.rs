@@ -87,7 +87,8 @@ pub const RECIPES: &[Recipe] = &[
         entrypoint: &["docker-entrypoint.sh"],
         cmd: &["postgres"],
         env: &[
-            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/15/bin",
+            // Before /usr/bin, where Debian's wrappers are, which want Perl.
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/lib/postgresql/15/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "PGDATA=/var/lib/postgresql/data",
         ],
         ports: &["5432/tcp"],
