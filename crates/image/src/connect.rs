@@ -72,7 +72,7 @@ impl Connector {
         }
         let tls = |message: &dyn std::fmt::Display| ConnectError::Tls(message.to_string());
         let name = ServerName::try_from(host).map_err(|error| tls(&error))?;
-        let config = self.inner.tls.get_or_init(|| Arc::new(client_config())).clone();
+        let config = self.inner.tls.get_or_init(|| Arc::new(client_config(roots()))).clone();
         let handshake = tokio_rustls::TlsConnector::from(config).connect(name, stream);
         match timeout(CONNECT_TIME, handshake).await {
             Ok(Ok(stream)) => Ok(Wire(TokioIo::new(Box::new(stream)))),
@@ -139,12 +139,12 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     is_localhost(host) || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn client_config() -> ClientConfig {
+fn client_config(roots: RootCertStore) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring has the default protocol versions")
-        .with_root_certificates(roots())
+        .with_root_certificates(roots)
         .with_no_client_auth()
 }
 
@@ -206,5 +206,70 @@ impl Write for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A TLS server for `localhost` that says one word to everybody, and its certificate.
+    async fn server() -> (SocketAddr, CertificateDer<'static>, tokio::task::JoinSet<()>) {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_string()]).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], signing_key.into())
+            .expect("a server");
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    let _ = stream.write_all(b"hello").await;
+                    let _ = stream.shutdown().await;
+                }
+            }
+        });
+        (address, cert.der().clone(), tasks)
+    }
+
+    async fn hello(connector: Connector, host: &str, port: u16) -> Result<String, ConnectError> {
+        let uri = format!("https://{host}:{port}/").parse().expect("a URI");
+        let mut stream = connector.connect(uri).await?.0.into_inner();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("what the server says");
+        Ok(text)
+    }
+
+    #[tokio::test]
+    async fn certificates_are_checked() {
+        let (address, certificate, _server) = server().await;
+        let trusting = || {
+            let mut roots = RootCertStore::empty();
+            roots.add(certificate.clone()).expect("a root");
+            let connector = Connector::new();
+            connector.inner.tls.set(Arc::new(client_config(roots))).expect("not yet set");
+            connector
+        };
+        assert_eq!(hello(trusting(), "localhost", address.port()).await.expect("trusted"), "hello");
+        let other = hello(trusting(), "127.0.0.1", address.port()).await.expect_err("another name");
+        assert!(matches!(other, ConnectError::Tls(_)), "{other}");
+        let unknown = hello(Connector::new(), "localhost", address.port()).await.expect_err("an unknown root");
+        assert!(unknown.to_string().starts_with("tls: invalid peer certificate"), "{unknown}");
+    }
+
+    #[test]
+    fn there_are_root_certificates() {
+        assert!(!roots().is_empty());
     }
 }

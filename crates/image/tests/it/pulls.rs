@@ -246,6 +246,43 @@ async fn a_broken_connection_is_tried_again() {
 }
 
 #[tokio::test]
+async fn pulls_at_once_fetch_each_layer_once() {
+    let dir = Dir::new();
+    let image = TestImage::new("shared");
+    let parts: Vec<Vec<u8>> = image.blobs.iter().chain([&image.config]).cloned().collect();
+    let manifest = image.manifest.clone();
+    let registry = Scripted::start(move |_, request| match request.target.contains("/manifests/") {
+        true => Reply::new(200, manifest.clone()),
+        false => Reply::new(200, parts.iter().find(|part| request.target.ends_with(&Digest::of(part))).expect("a known blob").clone()),
+    });
+    let store = open(&dir);
+    let names: Vec<String> = (0..5).map(|tag| format!("{}/app:{tag}", registry.address)).collect();
+    let pulls = names.iter().map(|name| get(&store, name, None));
+    for result in futures_util::future::join_all(pulls).await {
+        assert_eq!(result.expect("pulled").id, image.id());
+    }
+    assert_eq!(store.images().len(), 1);
+    assert_eq!(store.images()[0].names.len(), 5);
+    for blob in &image.blobs {
+        let asked = registry.seen().iter().filter(|request| request.target.ends_with(&Digest::of(blob))).count();
+        assert_eq!(asked, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_tls_is_reached_but_not_trusted() {
+    let dir = Dir::new();
+    let server = Scripted::start(|_, _| Reply::json(200, &json!({})));
+    let mut registries = Registries::default();
+    registries.mirrors.insert("r.invalid".into(), vec![format!("https://{}", server.address)]);
+    // The registry itself cannot be reached: its refusal is the one that is told.
+    let error = get_from(&open(&dir), &registries, "r.invalid/app:1", None).await.expect_err("nothing to pull");
+    assert!(error.is_unreachable(), "{error}");
+    assert!(error.to_string().contains("dial tcp: lookup r.invalid: "), "{error}");
+    assert!(server.seen().is_empty(), "nothing was said in plain text");
+}
+
+#[tokio::test]
 async fn answers_that_are_no_image_are_refused() {
     let dir = Dir::new();
     let store = open(&dir);
