@@ -18,7 +18,7 @@ impl Store {
     /// Imports all images of an archive. `name` replaces the names it has (for archives with one
     /// image). Blocks.
     pub fn import(&self, path: &Path, name: Option<&str>) -> Result<Vec<Arc<Image>>> {
-        let name = name.map(Reference::parse).transpose().map_err(Error::Config)?;
+        let name = name.map(Reference::parse).transpose().map_err(Error::Invalid)?;
         let _work = self.begin()?;
         let scratch = Scratch::unpack(path, self.partial())?;
         if scratch.has("index.json") {
@@ -48,7 +48,7 @@ impl Store {
             let tags = entry["RepoTags"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let names: Vec<Reference> = match name {
                 Some(name) => vec![name.clone()],
-                None => tags.map(Reference::parse).collect::<std::result::Result<_, _>>().map_err(Error::Config)?,
+                None => tags.map(Reference::parse).collect::<std::result::Result<_, _>>().map_err(Error::Invalid)?,
             };
             images.extend(self.named(&config, &names, None, size)?);
         }
@@ -69,7 +69,7 @@ impl Store {
                 .or(standard)
                 .map(Reference::parse)
                 .transpose()
-                .map_err(Error::Config)?;
+                .map_err(Error::Invalid)?;
             let Some(name) = name.cloned().or(own) else {
                 return Err(scratch.error("names no image: say which name it is to have"));
             };

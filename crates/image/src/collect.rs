@@ -50,6 +50,7 @@ impl Store {
     /// Removes images that are not in use, least recently used first, if the disk is fuller than
     /// `high_percent`, until it is only `low_percent` full. Blocks.
     pub fn collect(&self, high_percent: u8, low_percent: u8, in_use: &dyn Fn(&Image) -> bool) -> Result<Collected> {
+        self.clear()?;
         let disk = self.disk()?;
         let mut candidates = Vec::new();
         for image in self.images().iter().filter(|image| !in_use(image)) {
@@ -115,8 +116,10 @@ mod tests {
 
     #[test]
     fn thresholds_are_upstreams() {
-        // (available of 100, high, low) -> (wanted, removed)
-        let cases: [((u64, u8, u8), u64, &[&str]); 7] = [
+        /// Available of 100, high, low.
+        type Given = (u64, u8, u8);
+        // What is wanted, and what is removed for it.
+        let cases: [(Given, u64, &[&str]); 7] = [
             ((16, 85, 80), 0, &[]),
             ((15, 85, 80), 5, &["old"]),
             ((9, 85, 80), 11, &["old", "middle"]),
@@ -127,7 +130,8 @@ mod tests {
         ];
         for ((available, high, low), wanted, removed) in cases {
             let collected = plan(Disk { capacity: 100, available }, high, low, images());
-            assert_eq!((collected.wanted_bytes, collected.removed.as_slice()), (wanted, removed.iter().map(|s| s.to_string()).collect::<Vec<_>>().as_slice()));
+            assert_eq!(collected.wanted_bytes, wanted, "{available} {high} {low}");
+            assert_eq!(collected.removed, removed, "{available} {high} {low}");
         }
     }
 

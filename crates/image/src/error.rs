@@ -13,6 +13,9 @@ pub enum Error {
     Layer { digest: String, message: String },
     #[error("image config: {0}")]
     Config(String),
+    /// A name or an address that cannot be one.
+    #[error("{0}")]
+    Invalid(String),
     #[error("no image named {0:?} on this node")]
     NotFound(String),
     /// The registry answered, but not with an image.

@@ -25,7 +25,7 @@ impl Digest {
     pub fn hex(digest: &str) -> Result<&str> {
         match digest.strip_prefix("sha256:") {
             Some(hex) if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(hex),
-            _ => Err(Error::Config(format!("{digest:?} is not a sha256 digest"))),
+            _ => Err(Error::Invalid(format!("{digest:?} is not a sha256 digest"))),
         }
     }
 }

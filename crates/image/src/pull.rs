@@ -85,7 +85,7 @@ pub async fn pull(
         Ok(image) => Ok(image),
         Err(Error::Unreachable(why)) => Err(Error::Unreachable(unpulled(reference, &why))),
         Err(Error::Pull(why)) => Err(Error::Pull(unpulled(reference, &why))),
-        Err(error @ (Error::Layer { .. } | Error::Config(_))) => {
+        Err(error @ (Error::Layer { .. } | Error::Config(_) | Error::Invalid(_))) => {
             Err(Error::Pull(unpulled(reference, &error.to_string())))
         }
         Err(error) => Err(error),
@@ -114,7 +114,12 @@ async fn pull_as(
     let refused = |refusal: Refusal| refusal.into_error(&doing, &reference.to_string());
     // Most often a tag that is here still stands for the same image; one question tells.
     if store.resolve(&name.to_string()).is_some() {
-        let digest = registry.resolve(tag).await.map_err(refused)?;
+        let digest = match registry.resolve(tag).await {
+            Ok(digest) => digest,
+            // Not every proxy passes HEAD on; the manifest itself will tell.
+            Err(Refusal::Failed(_) | Refusal::Passing(_)) => String::new(),
+            Err(refusal) => return Err(refused(refusal)),
+        };
         if let Some(image) = store.resolve(&format!("{}@{digest}", name.name())) {
             return store.add_name(&image.id, &name, &digest);
         }

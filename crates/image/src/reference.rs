@@ -130,7 +130,9 @@ mod tests {
             (&format!("r.io/a/b:1@{digest}"), format!("r.io/a/b:1@{digest}")),
         ];
         for (input, want) in cases {
-            assert_eq!(Reference::parse(input).expect("a good name").to_string(), want);
+            let reference = Reference::parse(input).expect("a good name");
+            assert_eq!(reference.to_string(), want);
+            assert_eq!(Reference::parse(&want), Ok(reference), "a whole name stands for itself");
         }
     }
 

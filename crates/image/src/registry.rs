@@ -295,7 +295,7 @@ impl Endpoint {
         let (scheme, rest) = match text.split_once("://") {
             Some(("http", rest)) => (Some(Scheme::HTTP), rest),
             Some(("https", rest)) => (Some(Scheme::HTTPS), rest),
-            Some(_) => return Err(Error::Config(format!("registry {text:?}: is neither http nor https"))),
+            Some(_) => return Err(Error::Invalid(format!("registry {text:?}: is neither http nor https"))),
             None => (None, text),
         };
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -303,7 +303,7 @@ impl Endpoint {
         let authority: Authority = match api_host.parse::<Authority>() {
             // User information in a URL would be sent to nobody: better to say so.
             Ok(authority) if !authority.host().is_empty() && !api_host.contains('@') => authority,
-            _ => return Err(Error::Config(format!("registry {text:?}: is no host"))),
+            _ => return Err(Error::Invalid(format!("registry {text:?}: is no host"))),
         };
         let insecure = registries.insecure.iter().any(|entry| {
             let entry = entry.split_once("://").map_or(entry.as_str(), |(_, rest)| rest);

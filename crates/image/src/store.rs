@@ -327,6 +327,15 @@ impl Store {
         empty(&trash)
     }
 
+    /// Removes what failed pulls and removals beside a pull left behind.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let trash = {
+            let (state, _locked) = self.writing()?;
+            self.sweep(&state)?
+        };
+        empty(&trash)
+    }
+
     /// Puts layers no image refers to out of the way, unless somebody is adding some; the answer
     /// is to be deleted, which takes longer and needs no lock.
     fn sweep(&self, state: &State) -> Result<Vec<PathBuf>> {

@@ -93,7 +93,6 @@ pub const RECIPES: &[Recipe] = &[
         ],
         ports: &["5432/tcp"],
         stop_signal: "SIGINT",
-        ..BUSYBOX
     },
     Recipe {
         file: "fluentd",

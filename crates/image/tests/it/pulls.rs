@@ -270,6 +270,34 @@ async fn pulls_at_once_fetch_each_layer_once() {
 }
 
 #[tokio::test]
+async fn a_second_pull_asks_only_what_the_tag_stands_for() {
+    for has_head in [true, false] {
+        let dir = Dir::new();
+        let image = TestImage::new("again");
+        let parts: Vec<Vec<u8>> = image.blobs.iter().chain([&image.config]).cloned().collect();
+        let (manifest, digest) = (image.manifest.clone(), image.digest());
+        let registry = Scripted::start(move |_, request| {
+            if request.method == "HEAD" && !has_head {
+                return Reply::new(405, "");
+            }
+            match parts.iter().find(|part| request.target.ends_with(&Digest::of(part))) {
+                Some(part) => Reply::new(200, part.clone()),
+                None => Reply::new(200, manifest.clone()).header("docker-content-digest", digest.clone()),
+            }
+        });
+        let store = open(&dir);
+        let name = format!("{}/app:1", registry.address);
+        get(&store, &name, None).await.expect("pulled");
+        let first = registry.seen().len();
+        get(&store, &name, None).await.expect("pulled again");
+        let methods: Vec<String> = registry.seen()[first..].iter().map(|request| request.method.clone()).collect();
+        // Without HEAD the manifest and the config are fetched; the layers are here in any case.
+        let want: &[&str] = if has_head { &["HEAD"] } else { &["HEAD", "GET", "GET"] };
+        assert_eq!(methods, want);
+    }
+}
+
+#[tokio::test]
 async fn a_host_without_tls_is_reached_but_not_trusted() {
     let dir = Dir::new();
     let server = Scripted::start(|_, _| Reply::json(200, &json!({})));

@@ -125,9 +125,12 @@ fn collection_spares_what_is_used() {
     let store = open(&dir);
     let (old, new, used) = (add(&store, "old"), add(&store, "new"), add(&store, "used"));
     store.mark_used(&old).expect("marked");
+    let orphan = crate::support::files(&[("a", "b")]);
+    store.add_layer(&Digest::of(&orphan), &orphan[..]).expect("unpacked");
     // Thresholds of 0 want everything; a disk that is never this full wants nothing.
     let nothing = store.collect(101, 100, &|_| false).expect("collected");
     assert_eq!((nothing.removed.len(), nothing.wanted_bytes), (0, 0));
+    assert!(!store.has_layer(&Digest::of(&orphan)).expect("asked"), "of a pull that failed");
     let collected = store.collect(0, 0, &|image| image.id == used.id).expect("collected");
     assert_eq!(collected.removed, [new.id.clone(), old.id.clone()]);
     assert_eq!(collected.freed_bytes, 20);
