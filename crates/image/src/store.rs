@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,9 @@ pub(crate) struct Inner {
     state: RwLock<State>,
     /// Layers were added that may not be on the disk yet.
     unsynced: AtomicBool,
-    /// For unique names in `partial`.
+    /// For names in `partial` that no other opener of the store ever has: one that is being swept
+    /// away there must not be ours.
+    unique: u64,
     partials: AtomicU64,
     /// Layers being fetched: the second one to want it waits and finds it there.
     fetching: Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>,
@@ -90,6 +93,7 @@ impl Store {
             changes: Changes::open(dir)?,
             state: RwLock::default(),
             unsynced: AtomicBool::new(false),
+            unique: RandomState::new().hash_one(std::process::id()),
             partials: AtomicU64::new(0),
             fetching: Mutex::default(),
             holds: Mutex::default(),
@@ -190,13 +194,9 @@ impl Store {
 
     /// A path that nobody has, for a file or directory that is not finished; gone when dropped.
     pub(crate) fn partial(&self) -> Partial {
-        loop {
-            let number = self.inner.partials.fetch_add(1, Ordering::Relaxed);
-            let path = self.inner.dir.join("partial").join(format!("{}-{number}", std::process::id()));
-            if !path.exists() {
-                return Partial { path };
-            }
-        }
+        let number = self.inner.partials.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{:016x}-{number}", self.inner.unique);
+        Partial { path: self.inner.dir.join("partial").join(name) }
     }
 
     /// Unpacks a layer unless it is there. Blocks. See [`Store::begin`].
