@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::run::{capture, run};
 
@@ -53,13 +53,6 @@ impl Bed {
         self.minke(&["up", "--detach", "--data-dir", self.dir()]).map(|_| ())
     }
 
-    fn verb(&self, args: &[&str]) -> Result<String, String> {
-        let kubeconfig = format!("--kubeconfig={}/admin.kubeconfig", self.dir());
-        let mut all = args.to_vec();
-        all.push(&kubeconfig);
-        self.minke(&all)
-    }
-
     fn pid(&self) -> Result<String, String> {
         let text = std::fs::read_to_string(self.dir.join("minke.lock")).map_err(|error| error.to_string())?;
         Ok(text.trim().to_string())
@@ -102,14 +95,13 @@ fn pods(program: &Path) -> Result<(), String> {
     std::thread::sleep(Duration::from_secs(2));
     rest("idle node")?;
     let before = cpu_seconds(&bed.pid()?)?;
-    let output = bed.verb(&["bench-pods", "--count", &PODS.to_string()])?;
-    print!("{output}");
+    crate::bench_pods::one_by_one(&bed.dir.join("admin.kubeconfig"), PODS)?;
     let after = cpu_seconds(&bed.pid()?)?;
     println!("daemon CPU per Pod (create, run, delete): {:.1} ms", (after - before) * 1e3 / PODS as f64);
     rest("node after the Pods")
 }
 
-fn report(what: &str, values: &mut [f64]) {
+pub fn report(what: &str, values: &mut [f64]) {
     if values.is_empty() {
         println!("{what}: not measured");
         return;
@@ -130,10 +122,4 @@ fn cpu_seconds(pid: &str) -> Result<f64, String> {
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
     Ok((ticks(11) + ticks(12)) / 100.0)
-}
-
-/// Kept here so that measured intervals have one clock.
-#[allow(dead_code, clippy::disallowed_methods, reason = "benchmarks measure real time")]
-fn now() -> Instant {
-    Instant::now()
 }
