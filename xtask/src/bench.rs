@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: builds the program in release and measures it as a user would meet it: time
 //! to an API, a node and a running Pod; Pod create to Running and delete to gone; memory at rest.
-//! Prints medians, p99 and CPU seconds. Needs root.
+//! Prints medians, p99 and CPU seconds. Needs root. `bench pods KUBECONFIG` measures a cluster that runs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,12 @@ use crate::run::{capture, run};
 const BOOTS: usize = 5;
 const PODS: usize = 50;
 
-pub fn bench(_args: &[String]) -> Result<(), String> {
+pub fn bench(args: &[String]) -> Result<(), String> {
+    if let [what, kubeconfig] = args
+        && what == "pods"
+    {
+        return crate::bench_pods::one_by_one(Path::new(kubeconfig), PODS);
+    }
     run("cargo", &["build", "--release", "--package", "minke", "--package", "store", "--examples", "--bins"])?;
     let program = PathBuf::from(capture("sh", &["-c", "ls -t target/*/release/minke | head -1"])?.trim());
     let size = std::fs::metadata(&program).map_err(|error| error.to_string())?.len();

@@ -25,9 +25,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs one tool; its exit code.
 pub fn main(args: &[String]) -> i32 {
+    // First of all: process 1 of a namespace is not ended by a signal that it does not handle.
+    end_on_signals();
     let rest: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
-    // As process 1 of its namespace nothing ends by a signal it does not handle.
-    let ended = end_on_signals();
     let result = match args.first().map(String::as_str) {
         Some("web") => web(&rest),
         Some("echo") => {
@@ -49,7 +49,6 @@ pub fn main(args: &[String]) -> i32 {
         Some("get") => get(&rest),
         _ => Err(USAGE.to_string()),
     };
-    drop(ended);
     match result {
         Ok(code) => code,
         Err(message) => {
@@ -60,23 +59,14 @@ pub fn main(args: &[String]) -> i32 {
 }
 
 /// Ends the process with 0 on SIGTERM and with 130 on SIGINT.
-fn end_on_signals() -> Option<std::thread::JoinHandle<()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
-    let (terminate, interrupt) = {
-        let _entered = runtime.enter();
-        (signal(SignalKind::terminate()).ok()?, signal(SignalKind::interrupt()).ok()?)
-    };
-    Some(std::thread::spawn(move || {
-        runtime.block_on(async move {
-            let (mut terminate, mut interrupt) = (terminate, interrupt);
-            tokio::select! {
-                biased;
-                _ = terminate.recv() => std::process::exit(0),
-                _ = interrupt.recv() => std::process::exit(130),
-            }
-        });
-    }))
+fn end_on_signals() {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    for (signal, code) in [(SIGTERM, 0), (SIGINT, 130)] {
+        // Without the handler the tool still works; it is then ended by SIGKILL.
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, code, Arc::new(AtomicBool::new(true)));
+    }
 }
 
 fn option<'a>(args: &[&'a str], name: &str) -> Option<&'a str> {
