@@ -28,7 +28,9 @@ fn main() {
         _ => {}
     }
     if let Err(message) = run(Options::parse_from(args)) {
-        eprintln!("error: {message}");
+        // What the server says carries its own beginning.
+        let prefix = if message.starts_with("Error from server") { "" } else { "error: " };
+        eprintln!("{prefix}{message}");
         std::process::exit(1);
     }
 }

@@ -31,7 +31,7 @@ pub enum Command {
 #[derive(Args, Clone)]
 pub struct Data {
     /// Directory with all state of the cluster
-    #[arg(long, default_value = "/var/lib/minke", value_name = "DIR")]
+    #[arg(long, global = true, default_value = "/var/lib/minke", value_name = "DIR")]
     pub data_dir: PathBuf,
 }
 

@@ -2,7 +2,7 @@
 //! a shell.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 const USAGE: &str = "\
@@ -81,8 +81,8 @@ fn web(args: &[&str]) -> Result<i32, String> {
     };
     let text = option(args, "--text").unwrap_or("Hello from a Pod").to_string();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let listener = TcpListener::bind(("::", port))
-        .or_else(|_| TcpListener::bind(("0.0.0.0", port)))
+    let listener = TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
+        .or_else(|_| TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
         .map_err(|error| format!("port {port}: {error}"))?;
     println!("serving on port {port}");
     for stream in listener.incoming() {
@@ -176,7 +176,7 @@ fn get(args: &[&str]) -> Result<i32, String> {
     let rest = url.strip_prefix("http://").ok_or("only http:// is known")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let target = if host.contains(':') { host.to_string() } else { format!("{host}:80") };
-    let address: std::net::SocketAddr =
+    let address: SocketAddr =
         target.parse().map_err(|_| format!("{target:?} is no address and port"))?;
     let mut stream =
         TcpStream::connect_timeout(&address, READ_TIMEOUT).map_err(|error| format!("{target}: {error}"))?;

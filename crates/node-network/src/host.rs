@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use netlink::{Address, Gateway, Route, Socket};
@@ -93,8 +93,8 @@ fn restore_sysctl(dir: &Path, path: &str) -> io::Result<()> {
 /// that is not loopback. Empty on a host without a network.
 pub fn node_addresses() -> io::Result<Vec<Ipv4Addr>> {
     // No packet is sent: connecting a datagram socket only looks the route up.
-    let probe = UdpSocket::bind("0.0.0.0:0")?;
-    if probe.connect("192.0.2.1:9").is_ok()
+    let probe = UdpSocket::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
+    if probe.connect(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 9))).is_ok()
         && let IpAddr::V4(ip) = probe.local_addr()?.ip()
         && !ip.is_loopback()
     {

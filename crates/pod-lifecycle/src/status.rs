@@ -58,6 +58,10 @@ pub fn pod_status(pod: &Value, observed: &Observed, context: &Context, runtime: 
         status.insert("observedGeneration".into(), json!(generation));
     }
     status.insert("qosClass".into(), json!(qos_class(spec).as_str()));
+    if context.failed.is_some() && observed.containers.is_empty() {
+        // Rejected before anything ran: there is nothing to say of containers (upstream's rejectPod).
+        return Value::Object(status);
+    }
     addresses(&mut status, pod, observed, context);
     let statuses: Vec<Value> = statuses.into_values().collect();
     status.insert("conditions".into(), conditions(pod, observed, &statuses, phase, now));

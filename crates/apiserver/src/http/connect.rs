@@ -354,7 +354,10 @@ async fn forward(
         Box::new(Status::internal(format!("error trying to reach {} at {host}:{port}: {error}", to.what)))
     };
     let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let stream = tokio::time::timeout(limits::KUBELET_CONNECT, TcpStream::connect(&address)).await;
+    // Names are not looked up: nodes and endpoints have addresses, and the static program has no NSS.
+    let ip: std::net::IpAddr = host.parse().map_err(|_| unreachable(&"not an IP address"))?;
+    let connecting = TcpStream::connect(std::net::SocketAddr::new(ip, *port));
+    let stream = tokio::time::timeout(limits::KUBELET_CONNECT, connecting).await;
     let stream = stream.map_err(|_| unreachable(&"dial timeout"))?.map_err(|error| unreachable(&error))?;
     let _best_effort = stream.set_nodelay(true);
     if *tls {

@@ -46,7 +46,7 @@ impl Listener {
     pub async fn bind(address: SocketAddr, pki: &Pki, config: &Config) -> Result<Listener, String> {
         let mut sockets = Vec::new();
         for address in std::iter::once(&address).chain(&config.also) {
-            let socket = TcpListener::bind(address).await;
+            let socket = TcpListener::bind(*address).await;
             sockets.push(socket.map_err(|error| format!("cannot listen on {address}: {error}"))?);
         }
         let address = sockets[0].local_addr().map_err(|error| error.to_string())?;

@@ -116,7 +116,11 @@ impl Embedded {
 
     async fn adopt(&self, supervisor: &Supervisor) -> Result<()> {
         let inventory = supervisor.list().await?;
-        let records = Records::from_inventory(&inventory);
+        let mut records = Records::from_inventory(&inventory);
+        for container in records.pods.values_mut().flat_map(|pod| &mut pod.containers) {
+            let image = container.labels["imageId"].as_str().and_then(|id| self.inner.parts.images.resolve(id));
+            container.hold = image.and_then(|image| self.inner.parts.images.hold(&image).ok());
+        }
         for ip in records.ips() {
             self.inner.parts.network.adopt(ip);
         }
@@ -231,7 +235,8 @@ impl Embedded {
         }
         std::fs::create_dir_all(&dir).map_err(RuntimeError::other)?;
         let log = (parts.log_max_bytes, parts.log_max_files);
-        let record = record::ContainerState::new(&id, &config, &image, parts.env.now());
+        let mut record = record::ContainerState::new(&id, &config, &image, parts.env.now());
+        record.hold = Some(parts.images.hold(&image).map_err(RuntimeError::other)?);
         let spec = spec::container(&id, sandbox, &config, &image, &dir, log, &record.labels)?;
         self.supervisor().create_container(spec).await?;
         self.records(|records| {

@@ -49,6 +49,8 @@ pub struct ContainerState {
     pub stdin: bool,
     termination_log: PathBuf,
     termination_from_logs: bool,
+    /// Its layers stay on the disk while it exists, whatever happens to the image.
+    pub hold: Option<std::sync::Arc<image::Hold>>,
     /// What the supervisor keeps, so that a restart finds it all again.
     pub labels: Value,
 }
@@ -74,7 +76,7 @@ impl ContainerState {
         let image_ref = image.digests.first().cloned().unwrap_or_else(|| image.id.clone());
         let stop_signal = ::runtime::signal_number(&image.config.stop_signal).unwrap_or(15);
         let labels = json!({
-            "uid": config.pod.uid, "pod": config.pod.name, "namespace": config.pod.namespace,
+            "uid": config.pod.uid, "pod": config.pod.name, "namespace": config.pod.namespace, "imageId": image.id,
             "name": config.name, "attempt": config.attempt, "image": config.image, "imageRef": image_ref,
             "hash": config.hash, "stopSignal": stop_signal, "stdin": config.stdin,
             "terminationLog": config.termination_log, "terminationFromLogs": config.termination_from_logs,
@@ -96,6 +98,7 @@ impl ContainerState {
             stdin: config.stdin,
             termination_log: config.termination_log.clone(),
             termination_from_logs: config.termination_from_logs,
+            hold: None,
             labels,
         }
     }
@@ -119,6 +122,7 @@ impl ContainerState {
             stdin: labels["stdin"].as_bool().unwrap_or(false),
             termination_log: text("terminationLog").into(),
             termination_from_logs: labels["terminationFromLogs"].as_bool().unwrap_or(false),
+            hold: None,
             labels,
         };
         container.update(status);

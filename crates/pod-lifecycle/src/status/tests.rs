@@ -109,3 +109,11 @@ fn transition_times_stay_while_the_condition_stays() {
     assert_eq!(condition(&status, "Ready")["lastTransitionTime"], "2020-01-01T00:00:00Z");
     assert_eq!(condition(&status, "Other")["status"], "True");
 }
+
+#[test]
+fn a_rejected_pod_says_why_and_nothing_of_containers() {
+    let failed = Some(("UnexpectedAdmissionError".to_string(), "Pod was rejected: no".to_string()));
+    let status = status(&pod("Always"), &Observed::default(), &Context { failed, ..Context::default() });
+    assert_eq!((&status["phase"], &status["reason"]), (&json!("Failed"), &json!("UnexpectedAdmissionError")));
+    assert!(status.get("containerStatuses").is_none());
+}
