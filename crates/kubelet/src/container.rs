@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use pod_lifecycle::environment::{self, Sources};
 use pod_lifecycle::{cgroups, files, plan};
 use serde_json::Value;
+use volume::payload;
 
 use crate::objects::Reference;
 use crate::runtime::{ContainerConfig, Image, Mount, PodId, Propagation};
@@ -91,7 +92,7 @@ impl Shared {
         // Whatever user the container runs as may write its last words.
         let _ =
             std::fs::set_permissions(&termination_log, std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut mounts = volume_mounts(container, volumes)?;
+        let mut mounts = volume_mounts(pod, container, volumes)?;
         let mut own = |host_path: PathBuf, path: &str| {
             if !mounts.iter().any(|m: &Mount| m.container_path.as_os_str() == path) {
                 mounts.push(plain_mount(host_path, path));
@@ -165,7 +166,10 @@ fn plain_mount(host_path: PathBuf, path: &str) -> Mount {
     }
 }
 
-fn volume_mounts(container: &Value, volumes: &VolumePaths) -> Result<Vec<Mount>, String> {
+fn volume_mounts(pod: &Value, container: &Value, volumes: &VolumePaths) -> Result<Vec<Mount>, String> {
+    // Files made of API data belong to the node; no container may change them.
+    let payloads: Vec<&Value> =
+        pod["spec"]["volumes"].as_array().into_iter().flatten().filter(|v| payload::is_payload(v)).collect();
     let mut mounts = Vec::new();
     for mount in container["volumeMounts"].as_array().into_iter().flatten() {
         let name = mount["name"].as_str().unwrap_or_default();
@@ -174,7 +178,7 @@ fn volume_mounts(container: &Value, volumes: &VolumePaths) -> Result<Vec<Mount>,
             let container = container["name"].as_str().unwrap_or_default();
             format!("cannot find volume {name:?} to mount into container {container:?}")
         })?;
-        let read_only = mount["readOnly"] == true;
+        let read_only = mount["readOnly"] == true || payloads.iter().any(|volume| volume["name"] == name);
         mounts.push(Mount {
             host_path: host_path.clone(),
             container_path: if path.starts_with('/') { path.into() } else { PathBuf::from("/").join(path) },

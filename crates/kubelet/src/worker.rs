@@ -480,9 +480,9 @@ impl Worker {
 
     async fn reject(&mut self, pod: &Value, observed: &Observed, fields: &[String]) -> Next {
         let reason = "UnexpectedAdmissionError";
-        let message = format!("Pod was rejected: this node does not support: {}", fields.join(", "));
+        let message = format!("this node does not support: {}", fields.join(", "));
         self.shared.recorder.warning(ObjectRef::of(pod), reason, message.clone());
-        let failed = Some((reason.to_string(), message));
+        let failed = Some((reason.to_string(), format!("Pod was rejected: {message}")));
         let context = Context { host_ips: self.shared.config.node_ips.clone(), failed, ..Context::default() };
         let status = pod_status(pod, observed, &context, self.shared.runtime.name(), self.shared.env.now());
         self.publisher.set(status);

@@ -65,7 +65,12 @@ pub fn pod_status(pod: &Value, observed: &Observed, context: &Context, runtime: 
     addresses(&mut status, pod, observed, context);
     let statuses: Vec<Value> = statuses.into_values().collect();
     status.insert("conditions".into(), conditions(pod, observed, &statuses, phase, now));
-    status.insert("containerStatuses".into(), Value::Array(statuses));
+    // A Pod that was turned away never had containers: its reason is all there is to show.
+    let nothing = observed.sandbox.is_none() && observed.containers.is_empty();
+    let turned_away = (context.failed.is_some() || terminal) && nothing && old.get("containerStatuses").is_none();
+    if !turned_away {
+        status.insert("containerStatuses".into(), Value::Array(statuses));
+    }
     Value::Object(status)
 }
 
