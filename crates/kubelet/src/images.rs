@@ -181,14 +181,9 @@ impl Images {
     }
 }
 
-/// Go prints durations below a second in ms, above with up to three decimals.
+/// As Go prints a duration that was cut to milliseconds.
 fn go_duration(duration: Duration) -> String {
-    let ms = duration.as_millis();
-    if ms < 1000 {
-        return format!("{ms}ms");
-    }
-    let text = format!("{:.3}", duration.as_secs_f64());
-    format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
+    backoff::go_duration(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// The credentials in image pull secrets (both formats) whose registry is the image's; the

@@ -25,7 +25,7 @@ const DETACH_STEP: Duration = Duration::from_millis(5);
 
 pub fn run(options: &Up) -> Result<(), String> {
     if options.print_systemd_unit {
-        print!("{}", systemd_unit(options)?);
+        print!("{}", systemd_unit()?);
         return Ok(());
     }
     if !options.api_only && !rustix::process::geteuid().is_root() {
@@ -89,11 +89,10 @@ fn detach(options: &Up) -> Result<(), String> {
     Err(format!("not ready after {} s; see {}", DETACH_WAIT.as_secs(), log_path.display()))
 }
 
-fn systemd_unit(options: &Up) -> Result<String, String> {
+fn systemd_unit() -> Result<String, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let skip = ["--print-systemd-unit", "--detach"];
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !skip.contains(&arg.as_str())).collect();
-    let _ = options;
     Ok(format!(
         "[Unit]\nDescription=Minke: Kubernetes Pods\nAfter=network-online.target\nWants=network-online.target\n\n\
          [Service]\nExecStart={} {}\nRestart=on-failure\n# Pods keep running while the daemon restarts.\n\
@@ -303,6 +302,7 @@ async fn start_node(
         images,
         registries: registries(options)?,
         network: Arc::new(Network(pods)),
+        kept_images: vec![images::TOOLBOX.into()],
         containers_dir: dir.join("containers"),
         log_max_bytes: kubelet::config::LOG_MAX_BYTES,
         log_max_files: kubelet::config::LOG_MAX_FILES,

@@ -37,13 +37,7 @@ pub fn next(entry: Option<&Backoff>, failed: Timestamp, now: Timestamp) -> Backo
 
 /// Go's `time.Duration` text, as back-off messages print it: `10s`, `1m20s`, `5m0s`.
 pub fn go_duration(duration: Duration) -> String {
-    let total = duration.as_secs();
-    let (hours, minutes, seconds) = (total / 3600, total / 60 % 60, total % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}s"),
-        (0, _) => format!("{minutes}m{seconds}s"),
-        _ => format!("{hours}h{minutes}m{seconds}s"),
-    }
+    apimachinery::time::go_duration(SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX))
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ pub fn environment(pod: &Value, container: &Value, sources: &Sources) -> Result<
     let services = service_variables(pod, &sources.services);
     let mut vars = Variables::default();
     for from in items(&container["envFrom"]) {
-        env_from(&mut vars, pod, from, sources)?;
+        env_from(&mut vars, from, sources)?;
     }
     for env in items(&container["env"]) {
         let name = env["name"].as_str().unwrap_or_default();
@@ -167,8 +167,7 @@ fn data_value(kind: Kind, value: &Value) -> Option<String> {
     }
 }
 
-fn env_from(vars: &mut Variables, pod: &Value, from: &Value, sources: &Sources) -> Result<(), String> {
-    let _ = pod;
+fn env_from(vars: &mut Variables, from: &Value, sources: &Sources) -> Result<(), String> {
     let prefix = from["prefix"].as_str().unwrap_or_default();
     for (kind, field) in [(Kind::ConfigMap, "configMapRef"), (Kind::Secret, "secretRef")] {
         let Some(reference) = from.get(field) else { continue };

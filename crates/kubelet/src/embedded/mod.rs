@@ -2,6 +2,7 @@
 //! Pod network connects. What is here is the glue: it keeps what it knows of every Pod in memory
 //! (rebuilt from the supervisor's inventory after a restart) and turns exits into observations.
 
+mod collect;
 mod messages;
 mod pull;
 mod record;
@@ -53,6 +54,8 @@ pub struct Parts {
     pub images: image::Store,
     pub registries: image::Registries,
     pub network: Arc<dyn Network>,
+    /// Names of images that are never collected.
+    pub kept_images: Vec<String>,
     /// Writable layers of containers.
     pub containers_dir: PathBuf,
     pub log_max_bytes: u64,
@@ -98,6 +101,8 @@ impl Embedded {
         embedded.adopt(&supervisor).await?;
         let me = embedded.clone();
         embedded.inner.parts.env.spawn(async move { me.keep_connected(carry, incoming).await });
+        let me = embedded.clone();
+        embedded.inner.parts.env.spawn(async move { me.collect_images().await });
         Ok(embedded)
     }
 
@@ -237,6 +242,9 @@ impl Embedded {
         let log = (parts.log_max_bytes, parts.log_max_files);
         let mut record = record::ContainerState::new(&id, &config, &image, parts.env.now());
         record.hold = Some(parts.images.hold(&image).map_err(RuntimeError::other)?);
+        if let Err(error) = parts.images.mark_used(&image) {
+            tracing::debug!(%error, "use of an image not noted");
+        }
         let spec = spec::container(&id, sandbox, &config, &image, &dir, log, &record.labels)?;
         self.supervisor().create_container(spec).await?;
         self.records(|records| {
