@@ -61,7 +61,7 @@ pub fn plan(pod: &Value, observed: &Observed, memory: &Memory, now: Timestamp) -
     let containers: Vec<&Value> = spec["containers"].as_array().into_iter().flatten().collect();
     let sandbox_ready = observed.sandbox.as_ref().is_some_and(|s| s.ready);
     if !sandbox_ready {
-        new_sandbox(&mut plan, spec, &containers, observed);
+        new_sandbox(&mut plan, pod, &containers, observed);
         return plan;
     }
     let mut alive = 0;
@@ -79,7 +79,7 @@ pub fn plan(pod: &Value, observed: &Observed, memory: &Memory, now: Timestamp) -
                 }
             }
             latest => {
-                if wants_start(spec, container, latest, memory) {
+                if wants_start(pod, container, latest, memory) {
                     alive += 1;
                     plan.wanted.insert(name.into());
                     start(&mut plan, pod, name, latest, memory, now);
@@ -96,14 +96,16 @@ pub fn plan(pod: &Value, observed: &Observed, memory: &Memory, now: Timestamp) -
 }
 
 /// No usable sandbox: make one, unless the Pod has run to its end.
-fn new_sandbox(plan: &mut Plan, spec: &Value, containers: &[&Value], observed: &Observed) {
+fn new_sandbox(plan: &mut Plan, pod: &Value, containers: &[&Value], observed: &Observed) {
+    let spec = &pod["spec"];
     let wanted = containers.iter().any(|container| {
         let name = container["name"].as_str().unwrap_or_default();
         match observed.latest(name).map(|c| &c.state) {
             Some(State::Exited(exit)) => should_restart(spec, container, exit.code),
             // It was running when its sandbox died: it ended with it.
-            Some(State::Running { .. }) => should_restart(spec, container, 137),
-            _ => true,
+            Some(State::Running { .. }) => should_restart(spec, container, LOST),
+            Some(State::Created) => true,
+            None => restarts_if_lost(pod, container),
         }
     });
     if let Some(sandbox) = &observed.sandbox {
@@ -116,8 +118,27 @@ fn new_sandbox(plan: &mut Plan, spec: &Value, containers: &[&Value], observed: &
     }
 }
 
-fn wants_start(spec: &Value, container: &Value, latest: Option<&Container>, memory: &Memory) -> bool {
-    let Some(latest) = latest else { return true };
+/// Exit code of a container whose end nobody saw (upstream's ContainerStatusUnknown).
+const LOST: i32 = 137;
+
+/// Restarts and exit code of a container that ran according to the API while the runtime knows
+/// nothing of it: the machine was restarted, or its state was removed.
+fn lost(pod: &Value, name: &str) -> Option<(u32, i32)> {
+    let mut statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    let status = statuses.find(|status| status["name"] == name)?;
+    status["containerID"].as_str().filter(|id| !id.is_empty())?;
+    let code = status["state"]["terminated"]["exitCode"].as_i64().map_or(LOST, |code| code as i32);
+    Some((status["restartCount"].as_u64().unwrap_or(0) as u32, code))
+}
+
+fn restarts_if_lost(pod: &Value, container: &Value) -> bool {
+    let name = container["name"].as_str().unwrap_or_default();
+    lost(pod, name).is_none_or(|(_, code)| should_restart(&pod["spec"], container, code))
+}
+
+fn wants_start(pod: &Value, container: &Value, latest: Option<&Container>, memory: &Memory) -> bool {
+    let Some(latest) = latest else { return restarts_if_lost(pod, container) };
+    let spec = &pod["spec"];
     match &latest.state {
         State::Created => true,
         State::Running { .. } => false,
@@ -133,7 +154,10 @@ fn start(plan: &mut Plan, pod: &Value, name: &str, latest: Option<&Container>, m
         wait_until(plan, *at, now);
         return;
     }
-    let attempt = latest.map_or(0, |c| c.attempt + 1);
+    let attempt = match latest {
+        Some(latest) => latest.attempt + 1,
+        None => lost(pod, name).map_or(0, |(restarts, _)| restarts + 1),
+    };
     let crashed = latest.filter(|c| !memory.replaced.contains(&c.id)).and_then(Container::exit);
     let Some(exit) = crashed else {
         plan.actions.push(Action::Start { container: name.into(), attempt, backoff: None });
@@ -276,5 +300,18 @@ mod tests {
             plan(&changed, &observed, &memory, now()).actions,
             [Action::Start { container: "c".into(), attempt: 1, backoff: None }]
         );
+    }
+
+    #[test]
+    fn containers_lost_with_the_machine_restart_by_policy_and_are_counted() {
+        let ran = |policy: &str| {
+            let mut pod = pod(policy);
+            pod["status"]["containerStatuses"] = json!([{"name": "c", "restartCount": 2, "containerID": "minke://old"}]);
+            pod
+        };
+        let observed = Observed { sandbox: sandbox(), containers: vec![] };
+        let plan_of = |policy: &str, observed: &Observed| plan(&ran(policy), observed, &Memory::default(), now()).actions;
+        assert_eq!(plan_of("Always", &observed), [Action::Start { container: "c".into(), attempt: 3, backoff: None }]);
+        assert!(plan_of("Never", &Observed::default()).is_empty(), "it ran, and is not to run again");
     }
 }
