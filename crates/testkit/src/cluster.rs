@@ -28,6 +28,7 @@ pub struct Cluster {
     netns: OwnedFd,
     dir: PathBuf,
     args: Vec<String>,
+    program: PathBuf,
     purged: bool,
 }
 
@@ -76,6 +77,7 @@ impl Cluster {
             netns,
             dir,
             args: args.iter().map(|arg| (*arg).to_string()).collect(),
+            program: program(),
             purged: false,
         }
     }
@@ -104,7 +106,7 @@ impl Cluster {
 
     /// The program with the cluster's data directory.
     pub fn minke(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(program());
+        let mut command = Command::new(&self.program);
         command.args(args).arg("--data-dir").arg(&self.dir);
         self.run(command)
     }
@@ -193,14 +195,30 @@ impl Cluster {
 
     /// `kill -9` of the daemon; returns once it is gone.
     pub fn kill_daemon(&self) {
+        self.end_daemon("-KILL");
+    }
+
+    fn end_daemon(&self, signal: &str) {
         let pid = self.daemon_pid();
-        let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill exists");
+        let killed = Command::new("kill").args([signal, &pid.to_string()]).status().expect("kill exists");
         assert!(killed.success(), "the daemon was not running");
         wait_for("the daemon is gone", || {
             let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             // A zombie has let go of everything; its parent is this test or init.
             (status.is_empty() || status.contains(") Z")).then_some(())
         });
+    }
+
+    /// From now on another file is the program: a copy, as an upgrade would bring it.
+    pub fn upgrade_program(&mut self) {
+        let copy = self.dir.with_extension("program");
+        fs::copy(&self.program, &copy).expect("the temporary directory is writable");
+        self.program = copy;
+    }
+
+    /// Asks the daemon to end, as a service manager does; returns once it is gone.
+    pub fn stop_daemon(&self) {
+        self.end_daemon("-TERM");
     }
 
     /// `minke down --purge`.
@@ -223,5 +241,6 @@ impl Drop for Cluster {
             let _ = self.minke(&["down", "--purge"]);
         }
         let _ = fs::remove_dir_all(&self.dir);
+        let _ = fs::remove_file(self.dir.with_extension("program"));
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -215,4 +216,38 @@ fn nothing_acknowledged_is_lost_and_containers_never_notice() {
         ledger.revisions.len(),
         numbers.len()
     );
+}
+
+/// The program that the node's supervisor runs.
+fn supervisor_program(cluster: &Cluster) -> PathBuf {
+    let dir = cluster.dir().to_string_lossy().into_owned();
+    let found = fs::read_dir("/proc").expect("/proc").flatten().find(|entry| {
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        command.contains(" supervisor ") && command.contains(&dir)
+    });
+    fs::read_link(found.expect("the supervisor runs").path().join("exe")).expect("a program")
+}
+
+#[test]
+fn a_new_program_takes_over_from_the_old_one() {
+    let mut cluster = Cluster::start("upgrade", &[]);
+    cluster.apply(&toolbox_pod("ticker", "[tick, '20']", "restartPolicy: Always"));
+    cluster.wait_field("pod", "ticker", ".status.phase", "Running");
+    let id = cluster.field("pod", "ticker", ".status.containerStatuses[0].containerID");
+    let old = supervisor_program(&cluster);
+    cluster.stop_daemon();
+    log_goes_on(&cluster);
+    cluster.upgrade_program();
+    let output = cluster.up();
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert_ne!(supervisor_program(&cluster), old, "the supervisor runs the new program as well");
+    assert_eq!(cluster.kubectl_ok(&["exec", "ticker", "--", "/toolbox", "echo", "adopted"]), "adopted\n");
+    log_goes_on(&cluster);
+    assert_eq!(cluster.field("pod", "ticker", ".status.containerStatuses[0].containerID"), id);
+    assert_eq!(cluster.field("pod", "ticker", ".status.containerStatuses[0].restartCount"), "0");
+    let log = cluster.kubectl_ok(&["logs", "ticker"]);
+    let numbers: Vec<u64> = log.lines().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>(), "no line is missing or doubled");
+    cluster.kubectl_ok(&["delete", "pod", "ticker", "--now"]);
 }

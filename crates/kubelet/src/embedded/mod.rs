@@ -8,6 +8,7 @@ mod pull;
 mod record;
 mod spec;
 mod streams;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -98,6 +99,8 @@ impl Embedded {
         };
         let embedded = Embedded { inner: Arc::new(inner) };
         let carry = embedded.inner.parts.env.spawn(driver.run());
+        let parts = &embedded.inner.parts;
+        upgrade::bring_up_to_date(&parts.env, &supervisor, &parts.supervisor.program).await;
         embedded.adopt(&supervisor).await?;
         let me = embedded.clone();
         embedded.inner.parts.env.spawn(async move { me.keep_connected(carry, incoming).await });

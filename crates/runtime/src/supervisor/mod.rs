@@ -92,6 +92,8 @@ fn start(args: &[OsString]) -> Result<()> {
     let mut supervisor = match value("--resume") {
         Some(fd) => {
             let fd: i32 = fd.parse().map_err(|_| Error::invalid("--resume needs a number"))?;
+            // The new program made the process dumpable again.
+            sys::process::prctl(libc::PR_SET_DUMPABLE, 0).context(ErrorKind::Io, "prctl")?;
             // SAFETY: our predecessor, the same process, left this descriptor open for us.
             upgrade::resume(unsafe { OwnedFd::from_raw_fd(fd) })?
         }

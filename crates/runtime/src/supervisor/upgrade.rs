@@ -16,6 +16,7 @@ use crate::sys;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::ffi::CString;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
@@ -100,7 +101,7 @@ impl Supervisor {
         for fd in &fds {
             sys::fs::set_cloexec(*fd, false).context(ErrorKind::Io, "fcntl")?;
         }
-        let error = execute(&binary, file.as_raw_fd());
+        let error = execute(&binary, file.as_raw_fd(), &saved);
         for fd in &fds {
             let _ = sys::fs::set_cloexec(*fd, true);
         }
@@ -174,10 +175,14 @@ impl Saved {
 }
 
 /// Executes the binary behind a descriptor; returns the error.
-fn execute(binary: &OwnedFd, state: RawFd) -> std::io::Result<Infallible> {
-    let state = std::ffi::CString::new(state.to_string())?;
-    let argv =
-        [c"minke".as_ptr(), c"supervisor".as_ptr(), c"--resume".as_ptr(), state.as_ptr(), std::ptr::null()];
+/// Runs the new binary under the arguments that tell people (and `ps`) whose supervisor it is.
+fn execute(binary: &OwnedFd, state: RawFd, saved: &Saved) -> std::io::Result<Infallible> {
+    let (state, dir) = (state.to_string(), saved.dir.to_string_lossy());
+    let words = ["minke", "supervisor", "--instance", &saved.instance, "--dir", &dir, "--resume", &state];
+    let words: Result<Vec<CString>, _> = words.into_iter().map(CString::new).collect();
+    let words = words?;
+    let argv: Vec<*const libc::c_char> =
+        words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
     let envp = [std::ptr::null::<libc::c_char>()];
     // SAFETY: both arrays end in null and live across the call, as do their strings.
     unsafe {
