@@ -51,6 +51,9 @@ pub struct Up {
     /// Port of the API server [default: 6443, or derived from the data directory]
     #[arg(long, value_name = "PORT")]
     pub api_port: Option<u16>,
+    /// Port of the node service [default: 10250, or derived from the data directory]
+    #[arg(long, value_name = "PORT")]
+    pub kubelet_port: Option<u16>,
     /// Address of this node [default: that of the default route]
     #[arg(long, value_name = "IP")]
     pub node_ip: Option<IpAddr>,

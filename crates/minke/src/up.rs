@@ -268,7 +268,13 @@ async fn start_api(
         service_range: Range { base: base.into(), bits },
         ..apiserver::Config::default()
     };
-    ApiServer::start(config, store, env.clone()).await
+    ApiServer::start(config, store, env.clone()).await.map_err(|error| hint(error, "--api-port"))
+}
+
+/// A port that is taken: says which option chooses another one.
+fn hint(error: impl std::fmt::Display, option: &str) -> String {
+    let text = error.to_string();
+    if text.contains("Address already in use") { format!("{text}: choose another port with {option}") } else { text }
 }
 
 struct Node {
@@ -319,7 +325,7 @@ async fn start_node(
         max_pods: options.max_pods,
         cluster_dns: None,
         cluster_domain: "cluster.local".into(),
-        port: instance.kubelet_port,
+        port: options.kubelet_port.unwrap_or(instance.kubelet_port),
         labels: labels(options)?,
     };
     let names = [node_ip.to_string(), name.to_string(), "127.0.0.1".into()];
@@ -331,7 +337,7 @@ async fn start_node(
     };
     let kubelet = kubelet::Kubelet::start(env, config, client, Arc::new(runtime), &tls)
         .await
-        .map_err(|error| format!("the node cannot start: {error}"))?;
+        .map_err(|error| format!("the node cannot start: {}", hint(error, "--kubelet-port")))?;
     Ok(Node { _kubelet: kubelet })
 }
 
