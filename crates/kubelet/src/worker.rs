@@ -83,6 +83,12 @@ enum Start {
     Tried,
 }
 
+/// What could not be given back.
+enum Left {
+    Sandbox(RuntimeError),
+    Volumes(std::io::Error),
+}
+
 /// What to do after a step.
 enum Next {
     /// Something changed: look again at once.
@@ -515,17 +521,14 @@ impl Worker {
     }
 
     async fn tear_down(&mut self, pod: &Value) -> Result<(), Duration> {
-        let (volumes, uid) = (self.shared.volumes.clone(), self.uid.clone());
-        let done = self.shared.env.spawn_blocking(move || volumes.tear_down(&uid)).await;
-        match done {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                let message = format!("error cleaning up volumes: {error}");
-                self.shared.recorder.warning(ObjectRef::of(pod), "FailedUnMount", message);
-                Err(self.next_retry())
-            }
-            Err(_) => Err(self.next_retry()),
-        }
+        let done = self.shared.tear_down_volumes(&self.uid).await;
+        done.map_err(|error| self.volumes_error(pod, &error))
+    }
+
+    fn volumes_error(&mut self, pod: &Value, error: &std::io::Error) -> Duration {
+        let message = format!("error cleaning up volumes: {error}");
+        self.shared.recorder.warning(ObjectRef::of(pod), "FailedUnMount", message);
+        self.next_retry()
     }
 
     /// Stops everything, says so, and lets the API object go.
@@ -554,19 +557,28 @@ impl Worker {
         if observed.any_running() {
             return Next::Wait(None);
         }
-        if let Some(sandbox) = &observed.sandbox
-            && let Err(error) = self.shared.runtime.stop_sandbox(&sandbox.id).await
-        {
-            return Next::Wait(Some(self.node_error(pod, &error)));
-        }
-        if let Err(wait) = self.tear_down(pod).await {
-            return Next::Wait(Some(wait));
-        }
-        if !desired.removed {
-            self.publisher.flush().await;
-            if let Err(wait) = self.delete_object(pod).await {
-                return Next::Wait(Some(wait));
+        let (shared, uid) = (self.shared.clone(), self.uid.clone());
+        let give_back = async move {
+            if let Some(sandbox) = &observed.sandbox {
+                shared.runtime.stop_sandbox(&sandbox.id).await.map_err(Left::Sandbox)?;
             }
+            shared.tear_down_volumes(&uid).await.map_err(Left::Volumes)
+        };
+        // The last status is written while the node gives back what the Pod held.
+        let told = async {
+            if !desired.removed {
+                self.publisher.flush().await;
+            }
+        };
+        match tokio::join!(give_back, told).0 {
+            Ok(()) => {}
+            Err(Left::Sandbox(error)) => return Next::Wait(Some(self.node_error(pod, &error))),
+            Err(Left::Volumes(error)) => return Next::Wait(Some(self.volumes_error(pod, &error))),
+        }
+        if !desired.removed
+            && let Err(wait) = self.delete_object(pod).await
+        {
+            return Next::Wait(Some(wait));
         }
         if let Some(sandbox) = &observed.sandbox {
             let _ = self.shared.runtime.remove_sandbox(&sandbox.id).await;
@@ -602,6 +614,24 @@ fn grace(pod: &Value) -> Duration {
 }
 
 impl Shared {
+    /// Returns when the volumes are out of the Pod's hands; their files are unlinked later.
+    async fn tear_down_volumes(&self, uid: &str) -> std::io::Result<()> {
+        let (volumes, owned) = (self.volumes.clone(), uid.to_string());
+        self.env.spawn_blocking(move || volumes.tear_down(&owned)).await.map_err(std::io::Error::other)??;
+        self.discard_volumes(uid.to_string());
+        Ok(())
+    }
+
+    /// In the background; what fails is tried again when the daemon starts.
+    pub fn discard_volumes(&self, uid: String) {
+        let volumes = self.volumes.clone();
+        self.env.spawn_blocking(move || {
+            if let Err(error) = volumes.discard(&uid) {
+                tracing::warn!(pod = uid, %error, "files of a removed pod are left for the next start");
+            }
+        });
+    }
+
     /// Drops what the node keeps of a Pod that is gone: logs, tokens, watches, back-offs.
     pub fn forget(&self, pod: &Value) {
         let uid = meta::uid(pod);

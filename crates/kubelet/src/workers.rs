@@ -144,6 +144,11 @@ async fn adopt_or_remove(shared: &Shared, pods: &Pods) {
             let _ = shared.env.spawn_blocking(move || volumes.tear_down(&uid)).await;
         }
     }
+    let volumes = shared.volumes.clone();
+    let waiting = shared.env.spawn_blocking(move || volumes.waiting()).await;
+    for uid in waiting.ok().and_then(Result::ok).unwrap_or_default() {
+        shared.discard_volumes(uid);
+    }
 }
 
 /// A stand-in object for a Pod that only the runtime knows.

@@ -16,6 +16,8 @@ use crate::writer;
 pub struct Volumes {
     /// `<data>/pods`.
     root: PathBuf,
+    /// `<data>/pods-removed`: what is given up and only waits to be unlinked.
+    removed: PathBuf,
     /// A tmpfs for everything that holds secrets or API data; one mount for all Pods.
     memory: PathBuf,
 }
@@ -31,8 +33,13 @@ pub struct EmptyDir {
 impl Volumes {
     /// Opens (and mounts, if it is not there yet) the node's volume area.
     pub fn open(data: &Path) -> io::Result<Volumes> {
-        let volumes = Volumes { root: data.join("pods"), memory: data.join("memory") };
+        let volumes = Volumes {
+            root: data.join("pods"),
+            removed: data.join("pods-removed"),
+            memory: data.join("memory"),
+        };
         make_dir(&volumes.root, 0o750)?;
+        make_dir(&volumes.removed, 0o700)?;
         make_dir(&volumes.memory, 0o700)?;
         if !is_mount_point(&volumes.memory)? {
             mount_tmpfs(&volumes.memory, "mode=0700")?;
@@ -140,7 +147,8 @@ impl Volumes {
         Ok(all.into_iter().collect())
     }
 
-    /// Removes everything of a Pod. Idempotent.
+    /// Takes everything of a Pod away: mounts and secrets are gone, files on the disk are out of
+    /// their place and wait for [`Volumes::discard`]. Idempotent.
     pub fn tear_down(&self, uid: &str) -> io::Result<()> {
         let empty_dirs = self.pod_dir(uid).join("volumes/kubernetes.io~empty-dir");
         for entry in fs::read_dir(empty_dirs).into_iter().flatten() {
@@ -149,13 +157,23 @@ impl Volumes {
                 rustix::mount::unmount(&path, UnmountFlags::DETACH)?;
             }
         }
-        for dir in [self.pod_dir(uid), self.memory.join(uid)] {
-            match fs::remove_dir_all(dir) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        remove_all(&self.memory.join(uid))?;
+        match fs::rename(self.pod_dir(uid), self.removed.join(uid)) {
+            // There since an earlier attempt, or another file system: the slow way.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => remove_all(&self.pod_dir(uid)),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Unlinks what [`Volumes::tear_down`] put aside; nobody has to wait for it.
+    pub fn discard(&self, uid: &str) -> io::Result<()> {
+        remove_all(&self.removed.join(uid))
+    }
+
+    /// Uids of Pods that wait for [`Volumes::discard`], after a crash.
+    pub fn waiting(&self) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(&self.removed)?.flatten();
+        Ok(entries.filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
     /// Unmounts what [`Volumes::open`] mounted; for the end of a node.
@@ -165,6 +183,13 @@ impl Volumes {
             rustix::mount::unmount(&memory, UnmountFlags::DETACH)?;
         }
         Ok(())
+    }
+}
+
+fn remove_all(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -211,6 +236,29 @@ mod tests {
         writer::write(&dir, &Payload::new(), "t4", None).expect("emptied");
         let left: Vec<_> = fs::read_dir(&dir).expect("readable").flatten().map(|e| e.file_name()).collect();
         assert_eq!(left.len(), 2, "the data directory and its link: {left:?}");
+        fs::remove_dir_all(dir).expect("removed");
+    }
+
+    #[test]
+    fn what_is_torn_down_leaves_its_place_at_once_and_the_disk_when_discarded() {
+        let dir = scratch("discard");
+        let volumes = Volumes {
+            root: dir.join("pods"),
+            removed: dir.join("pods-removed"),
+            memory: dir.join("memory"),
+        };
+        fs::create_dir_all(&volumes.removed).expect("made");
+        for _twice in 0..2 {
+            volumes.pod_file("u", "etc-hosts", "x").expect("written");
+            fs::create_dir_all(volumes.memory.join("u")).expect("made");
+            volumes.tear_down("u").expect("torn down");
+            assert_eq!(volumes.pods().expect("readable"), Vec::<String>::new());
+        }
+        volumes.tear_down("u").expect("idempotent");
+        assert_eq!(volumes.waiting().expect("readable"), ["u"]);
+        volumes.discard("u").expect("discarded");
+        volumes.discard("u").expect("idempotent");
+        assert!(volumes.waiting().expect("readable").is_empty());
         fs::remove_dir_all(dir).expect("removed");
     }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use ::runtime::Supervisor;
 use env::Env;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join_all};
 use pod_lifecycle::Observed;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -132,8 +132,33 @@ impl Embedded {
         for ip in records.ips() {
             self.inner.parts.network.adopt(ip);
         }
+        self.discard_unknown(&records);
         self.records(|mine| *mine = records);
         Ok(())
+    }
+
+    /// Writable layers that nobody has any more: a daemon ended before it had unlinked them.
+    fn discard_unknown(&self, records: &Records) {
+        // Listed before any container can be made: a new one is never taken for a left one.
+        let known = |dir: &PathBuf| {
+            let id = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            records.container(id).is_some()
+        };
+        let all = std::fs::read_dir(&self.inner.parts.containers_dir).into_iter().flatten().flatten();
+        for dir in all.map(|entry| entry.path()).filter(|dir| !known(dir)) {
+            self.discard(dir);
+        }
+    }
+
+    /// Unlinks a writable layer in the background; nobody has to wait for it, and what fails is
+    /// tried again when the daemon starts.
+    fn discard(&self, dir: PathBuf) {
+        self.inner.parts.env.spawn_blocking(move || match std::fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(dir = %dir.display(), %error, "a writable layer is left for the next start");
+            }
+            _ => {}
+        });
     }
 
     /// Handles events; when the supervisor dies, its containers died with it: says so and starts
@@ -289,12 +314,8 @@ impl Embedded {
             Err(error) if error.kind != ::runtime::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let dir = self.inner.parts.containers_dir.join(id);
-        let removed = self.inner.parts.env.spawn_blocking(move || std::fs::remove_dir_all(dir)).await;
-        match removed {
-            Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => Err(RuntimeError::other(error)),
-            _ => Ok(()),
-        }
+        self.discard(self.inner.parts.containers_dir.join(id));
+        Ok(())
     }
 
     async fn begin_stop(&self, id: &str, grace: Duration) -> Result<()> {
@@ -363,9 +384,8 @@ impl Embedded {
         if let Some(ip) = sandbox.ip {
             self.inner.parts.network.release(ip).map_err(RuntimeError::other)?;
         }
-        for container in self.records(|records| records.containers_in(id)) {
-            self.forget_in_supervisor(&container).await?;
-        }
+        let containers = self.records(|records| records.containers_in(id));
+        try_join_all(containers.iter().map(|container| self.forget_in_supervisor(container))).await?;
         match self.supervisor().remove_sandbox(id).await {
             Err(error) if error.kind != ::runtime::ErrorKind::NotFound => return Err(error.into()),
             _ => {}

@@ -88,7 +88,13 @@ fn overlay(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<OwnedFd> {
     let lowers: Result<Vec<String>> = lower.iter().map(|l| short(l, &mut keep)).collect();
     let (lowers, upper, work) = (lowers?, short(upper, &mut keep)?, short(work, &mut keep)?);
     let mut options: Vec<Option_> = lowers.iter().map(|l| Option_::Text("lowerdir+", l)).collect();
-    options.extend([Option_::Text("upperdir", &upper), Option_::Text("workdir", &work)]);
+    // Nothing of a container outlives its host's crash: a sync of its layer, above all the one of
+    // the whole disk at the unmount, would buy nothing (Linux 5.10).
+    options.extend([
+        Option_::Text("upperdir", &upper),
+        Option_::Text("workdir", &work),
+        Option_::Flag("volatile"),
+    ]);
     match filesystem("overlay", "overlay", &options, 0) {
         // Before Linux 6.5 layers come in one string.
         Err(e) if e.kind() == io::ErrorKind::InvalidInput && lowers.join(":").len() < 255 => {
