@@ -1,5 +1,5 @@
 //! `cargo xtask prepare`: what the tests need from Debian: packages, and kubectl 1.20 unpacked into
-//! `target/tools` (another kubectl may be on PATH).
+//! `target/tools` (another kubectl may be on PATH), and the Python client.
 
 use std::fs;
 use std::path::Path;
@@ -7,13 +7,17 @@ use std::path::Path;
 use crate::run::{capture, run};
 
 /// Installed: a static busybox and runc (oracle of the runtime), a registry, and what makes images.
-const PACKAGES: [&str; 6] = ["busybox-static", "runc", "docker-registry", "iproute2", "util-linux", "ca-certificates"];
+const PACKAGES: [&str; 7] =
+    ["busybox-static", "runc", "docker-registry", "iproute2", "util-linux", "ca-certificates", "python3-venv"];
 const KUBECTL: &str = "kubernetes-client";
+/// The Python client of the end-to-end tests, in a virtual environment of its own.
+const PYTHON_CLIENT: &str = "kubernetes";
 
 pub fn prepare() -> Result<(), String> {
     let missing: Vec<&str> = PACKAGES.into_iter().filter(|package| !installed(package)).collect();
     let tools = Path::new("target/tools");
     let kubectl = tools.join(KUBECTL).join("usr/bin/kubectl");
+    python_client(tools)?;
     if missing.is_empty() && kubectl.exists() {
         return Ok(());
     }
@@ -43,6 +47,19 @@ pub fn prepare() -> Result<(), String> {
         let _ = fs::remove_file(tools.join(file));
     }
     Ok(())
+}
+
+fn python_client(tools: &Path) -> Result<(), String> {
+    let venv = tools.join("venv");
+    // Written last: an installation that was cut short is made again.
+    if venv.join("minke-ready").exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(tools).map_err(|error| format!("{}: {error}", tools.display()))?;
+    let python = venv.join("bin/python").display().to_string();
+    run("python3", &["-m", "venv", &venv.display().to_string()])?;
+    run(&python, &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_CLIENT])?;
+    fs::write(venv.join("minke-ready"), "").map_err(|error| format!("{}: {error}", venv.display()))
 }
 
 fn installed(package: &str) -> bool {

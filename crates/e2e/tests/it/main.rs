@@ -3,7 +3,10 @@
 
 mod bad_input;
 mod crash;
+#[cfg(feature = "kube-rs")]
+mod kube_rs;
 mod lifecycle;
+mod python_client;
 mod restarts;
 mod worked_lab;
 
