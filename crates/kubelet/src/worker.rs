@@ -69,6 +69,8 @@ pub struct Worker {
     stopping: HashSet<String>,
     torn_down: bool,
     missing_dns_told: bool,
+    /// Fields added to the running Pod that an event named as not supported.
+    refused: Vec<String>,
     warned_secrets: HashSet<String>,
 }
 
@@ -122,6 +124,7 @@ impl Worker {
             stopping: HashSet::new(),
             torn_down: false,
             missing_dns_told: false,
+            refused: Vec::new(),
             warned_secrets: HashSet::new(),
         }
     }
@@ -160,7 +163,10 @@ impl Worker {
         }
         let unsupported = support::unsupported_fields(&desired.pod);
         if !unsupported.is_empty() {
-            return self.reject(&desired.pod, &observed, &unsupported).await;
+            if observed.sandbox.is_none() && observed.containers.is_empty() {
+                return self.reject(&desired.pod, &observed, &unsupported).await;
+            }
+            self.refuse_additions(&desired.pod, &unsupported);
         }
         self.shared.objects.register(&self.uid, &references(&desired.pod));
         self.converge(&desired.pod, &observed).await
@@ -481,6 +487,15 @@ impl Worker {
                 self.retry_at(&name, wait);
                 self.memory.start_errors.insert(name, (failure.reason.into(), failure.message));
             }
+        }
+    }
+
+    /// A Pod that runs goes on without what was added later (`kubectl debug` adds containers).
+    fn refuse_additions(&mut self, pod: &Value, fields: &[String]) {
+        if self.refused != fields {
+            self.refused = fields.to_vec();
+            let message = format!("Error: this node does not support: {}", fields.join(", "));
+            self.shared.recorder.warning(ObjectRef::of(pod), "Failed", message);
         }
     }
 
