@@ -32,7 +32,11 @@ pub fn run(options: &Down) -> Result<(), String> {
     let _ = fs::remove_file(DataDir::ready_path(&dir));
     if options.purge {
         drop(held);
-        fs::remove_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+        match fs::remove_dir_all(&dir) {
+            // Emptied, but a mount point stays.
+            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {}
+            result => result.map_err(|error| format!("{}: {error}", dir.display()))?,
+        }
     }
     println!("stopped{}", if options.purge { " and removed" } else { "" });
     Ok(())
@@ -84,7 +88,8 @@ fn remove_node(dir: &Path) -> Result<(), String> {
     fs::remove_file(DataDir::run_path(dir)).map_err(|error| format!("run.json: {error}"))
 }
 
-/// Unmounts whatever is mounted in the data directory, innermost first.
+/// Unmounts whatever is mounted below the data directory, innermost first; not the directory
+/// itself, which may be a file system that somebody mounted for it.
 fn unmount_below(dir: &Path) -> Result<(), String> {
     let mounts =
         fs::read_to_string("/proc/self/mounts").map_err(|error| format!("/proc/self/mounts: {error}"))?;
@@ -92,7 +97,7 @@ fn unmount_below(dir: &Path) -> Result<(), String> {
         .lines()
         .filter_map(|line| line.split(' ').nth(1))
         .map(|path| path.replace("\\040", " "))
-        .filter(|path| Path::new(path).starts_with(dir))
+        .filter(|path| Path::new(path) != dir && Path::new(path).starts_with(dir))
         .collect();
     below.sort_by_key(|path| std::cmp::Reverse(path.len()));
     for path in below {
