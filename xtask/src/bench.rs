@@ -17,7 +17,10 @@ pub fn bench(args: &[String]) -> Result<(), String> {
     {
         return crate::bench_pods::one_by_one(Path::new(kubeconfig), PODS);
     }
-    run("cargo", &["build", "--release", "--package", "minke", "--package", "store", "--examples", "--bins"])?;
+    run(
+        "cargo",
+        &["build", "--release", "--package", "minke", "--package", "store", "--examples", "--bins"],
+    )?;
     let program = PathBuf::from(capture("sh", &["-c", "ls -t target/*/release/minke | head -1"])?.trim());
     let size = std::fs::metadata(&program).map_err(|error| error.to_string())?.len();
     println!("binary: {:.1} MB", size as f64 / 1e6);
@@ -117,7 +120,8 @@ pub fn report(what: &str, values: &mut [f64]) {
 }
 
 fn pss_kib(pid: &str) -> Result<u64, String> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).map_err(|error| error.to_string())?;
+    let text =
+        std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).map_err(|error| error.to_string())?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).ok_or_else(|| "no Pss".into())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Https, Kubeconfig, Options, Reflector, Change};
+use client::{Change, Client, Https, Kubeconfig, Options, Reflector};
 use env::Env;
 use serde_json::json;
 
@@ -15,7 +15,8 @@ use crate::bench::report;
 const HANDLERS: Duration = Duration::from_millis(100);
 
 pub fn one_by_one(kubeconfig: &Path, count: usize) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(run(kubeconfig, count))
 }
 
@@ -37,13 +38,24 @@ async fn run(kubeconfig: &Path, count: usize) -> Result<(), String> {
         });
         let start = env.instant();
         client.pods().create("default", pod).await.map_err(|status| status.to_string())?;
-        until(&mut pods, |change| matches!(change, Change::Set { new, .. }
-            if new["metadata"]["name"] == name.as_str() && new["status"]["phase"] == "Running")).await?;
+        until(&mut pods, |change| {
+            matches!(change, Change::Set { new, .. }
+            if new["metadata"]["name"] == name.as_str() && new["status"]["phase"] == "Running")
+        })
+        .await?;
         created.push(start.elapsed().as_secs_f64() * 1e3);
         env.sleep(HANDLERS).await;
         let start = env.instant();
-        client.pods().delete("default", &name, Options::default()).await.map_err(|status| status.to_string())?;
-        until(&mut pods, |change| matches!(change, Change::Gone(pod) if pod["metadata"]["name"] == name.as_str())).await?;
+        client
+            .pods()
+            .delete("default", &name, Options::default())
+            .await
+            .map_err(|status| status.to_string())?;
+        until(
+            &mut pods,
+            |change| matches!(change, Change::Gone(pod) if pod["metadata"]["name"] == name.as_str()),
+        )
+        .await?;
         deleted.push(start.elapsed().as_secs_f64() * 1e3);
     }
     report("Pod create -> Running", &mut created);

@@ -25,11 +25,14 @@ spec:
 
 pub fn demo() -> Result<(), String> {
     run("cargo", &["build", "--release", "--package", "minke", "--features", "descriptions"])?;
-    let built = capture("sh", &["-c", "ls -t target/*/release/minke target/release/minke 2>/dev/null | head -1"])?;
+    let built =
+        capture("sh", &["-c", "ls -t target/*/release/minke target/release/minke 2>/dev/null | head -1"])?;
     // A running daemon keeps its own file: the new one replaces it by rename.
-    std::fs::copy(built.trim(), format!("{PROGRAM}.new")).map_err(|error| format!("{}: {error}", built.trim()))?;
+    std::fs::copy(built.trim(), format!("{PROGRAM}.new"))
+        .map_err(|error| format!("{}: {error}", built.trim()))?;
     std::fs::rename(format!("{PROGRAM}.new"), PROGRAM).map_err(|error| format!("{PROGRAM}: {error}"))?;
-    let running = capture(PROGRAM, &["get", "nodes", "--kubeconfig", &format!("{DATA_DIR}/admin.kubeconfig")]).is_ok();
+    let running =
+        capture(PROGRAM, &["get", "nodes", "--kubeconfig", &format!("{DATA_DIR}/admin.kubeconfig")]).is_ok();
     if !running {
         run(PROGRAM, &["up", "--detach"])?;
     }
@@ -51,8 +54,14 @@ pub fn demo() -> Result<(), String> {
     let page = get("127.0.0.1:18080");
     let _ = forward.kill();
     let _ = forward.wait();
-    println!("$ minke port-forward pod/hello 18080:8080\n{}\n$ curl http://127.0.0.1:18080/\n{}", first.unwrap_or_default(), page?);
-    println!("The cluster keeps running. Use it:  export KUBECONFIG={DATA_DIR}/admin.kubeconfig\nRemove it:  {PROGRAM} down --purge");
+    println!(
+        "$ minke port-forward pod/hello 18080:8080\n{}\n$ curl http://127.0.0.1:18080/\n{}",
+        first.unwrap_or_default(),
+        page?
+    );
+    println!(
+        "The cluster keeps running. Use it:  export KUBECONFIG={DATA_DIR}/admin.kubeconfig\nRemove it:  {PROGRAM} down --purge"
+    );
     Ok(())
 }
 

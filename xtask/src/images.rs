@@ -16,8 +16,24 @@ use catalog::{Extra, Recipe};
 /// Packages that the others depend on for their installation scripts, which do not run here, or
 /// for what an image never uses.
 const UNUSED_PACKAGES: [&str; 18] = [
-    "adduser", "cdebconf", "debconf", "dpkg", "init-system-helpers", "libllvm14", "libperl5.36", "libz3-4", "locales",
-    "passwd", "perl", "perl-base", "perl-modules-5.36", "sensible-utils", "ssl-cert", "sysvinit-utils", "ucf", "usrmerge",
+    "adduser",
+    "cdebconf",
+    "debconf",
+    "dpkg",
+    "init-system-helpers",
+    "libllvm14",
+    "libperl5.36",
+    "libz3-4",
+    "locales",
+    "passwd",
+    "perl",
+    "perl-base",
+    "perl-modules-5.36",
+    "sensible-utils",
+    "ssl-cert",
+    "sysvinit-utils",
+    "ucf",
+    "usrmerge",
 ];
 /// Below the root of every image: documentation for people who are not there.
 const UNUSED_PATHS: [&str; 8] = [
@@ -96,7 +112,15 @@ fn packages(recipe: &Recipe, out: &Path) -> Result<Vec<PathBuf>, String> {
         let mut apt = Command::new("apt-get");
         apt.arg("-o").arg(format!("Dir::State::status={}", status.display()));
         apt.arg("-o").arg(format!("Dir::Cache::archives={}", cache.display()));
-        apt.args(["-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root", "-qq", "-y", "--no-install-recommends"]);
+        apt.args([
+            "-o",
+            "Debug::NoLocking=1",
+            "-o",
+            "APT::Sandbox::User=root",
+            "-qq",
+            "-y",
+            "--no-install-recommends",
+        ]);
         apt
     };
     // With an empty cache directory in its place every package is listed, downloaded or not.
@@ -111,7 +135,10 @@ fn packages(recipe: &Recipe, out: &Path) -> Result<Vec<PathBuf>, String> {
         .filter(|file| !UNUSED_PACKAGES.contains(&file.split('_').next().unwrap_or_default()))
         .collect();
     if wanted.is_empty() {
-        return Err(format!("images: apt-get knows none of {}; try apt-get update", recipe.packages.join(", ")));
+        return Err(format!(
+            "images: apt-get knows none of {}; try apt-get update",
+            recipe.packages.join(", ")
+        ));
     }
     if !wanted.iter().all(|file| cache.join(file).exists()) {
         run_tool(apt().args(["--download-only", "install"]).args(recipe.packages))?;
@@ -124,7 +151,14 @@ fn finish(recipe: &Recipe, root: &Path) -> Result<(), String> {
     for path in UNUSED_PATHS {
         remove_tree(&root.join(path))?;
     }
-    for (dir, mode) in [("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700), ("etc", 0o755), ("run", 0o755), ("home", 0o755)] {
+    for (dir, mode) in [
+        ("tmp", 0o1777),
+        ("var/tmp", 0o1777),
+        ("root", 0o700),
+        ("etc", 0o755),
+        ("run", 0o755),
+        ("home", 0o755),
+    ] {
         make_dir(&root.join(dir), mode)?;
     }
     for dir in ["proc", "sys", "dev", "var/log", "usr/bin", "bin"] {

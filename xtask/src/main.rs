@@ -25,7 +25,9 @@ fn main() -> ExitCode {
         "prepare" => prepare::prepare(),
         "test" => ci::test(),
         "tidy" => tidy::tidy(),
-        _ => Err(format!("unknown command {command:?}; known: bench, ci, codegen, demo, images, prepare, test, tidy")),
+        _ => Err(format!(
+            "unknown command {command:?}; known: bench, ci, codegen, demo, images, prepare, test, tidy"
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -49,7 +49,11 @@ pub fn tidy() -> Result<(), String> {
     for path in rust_files(Path::new("crates"))?.into_iter().chain(rust_files(Path::new("xtask"))?) {
         file(&path, &mut problems)?;
     }
-    if problems.is_empty() { Ok(()) } else { Err(format!("{} problems:\n{}", problems.len(), problems.join("\n"))) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} problems:\n{}", problems.len(), problems.join("\n")))
+    }
 }
 
 fn packages(metadata: &Value) -> impl Iterator<Item = &Value> {
@@ -80,7 +84,9 @@ fn edges(metadata: &Value, problems: &mut Vec<String>) {
                 problems.push(format!("pure crate {name} depends on {target}"));
             }
             if members.contains(target) && position(target).is_some_and(|other| other >= own) {
-                problems.push(format!("crate {name} may not depend on {target}: see the tiers in ARCHITECTURE.md"));
+                problems.push(format!(
+                    "crate {name} may not depend on {target}: see the tiers in ARCHITECTURE.md"
+                ));
             }
         }
     }

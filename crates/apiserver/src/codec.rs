@@ -61,8 +61,8 @@ pub(crate) fn splice(stored: &[u8], revision: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&stored[at..]);
 }
 
-/// The parsed form of an entry, resourceVersion included; parsed once.
-pub(crate) fn tree(entry: &Entry) -> &Arc<Value> {
+/// The parsed form of an entry, resourceVersion included; shared while somebody holds it.
+pub(crate) fn tree(entry: &Entry) -> Arc<Value> {
     entry.tree(|entry| {
         let mut value: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
         meta::set_resource_version(&mut value, Some(entry.mod_revision));

@@ -63,9 +63,9 @@ impl Target {
     pub fn tree(&self, entry: &Entry) -> Arc<Value> {
         let tree = crate::codec::tree(entry);
         if self.is_stored_version() {
-            return tree.clone();
+            return tree;
         }
-        let mut object = (**tree).clone();
+        let mut object = (*tree).clone();
         convert::convert(&mut object, self.stored, self.info);
         Arc::new(object)
     }

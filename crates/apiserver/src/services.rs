@@ -270,7 +270,7 @@ async fn claim(
                 None => return Ok(false),
             };
             let owned = server.store.get(&Target::core("services").key(&namespace, &name)).is_some();
-            let born = meta::creation_timestamp(tree).unwrap_or(Time(server.env.now()));
+            let born = meta::creation_timestamp(&tree).unwrap_or(Time(server.env.now()));
             if owned || server.now().since(born).as_secs() < STALE_CLAIM_SECONDS {
                 return Ok(false);
             }
@@ -437,7 +437,7 @@ pub(crate) async fn release(server: &Server, target: Target, object: &Value) {
     if is_service(target) {
         // The Service that won under this name keeps its own claims.
         let key = target.key(meta::namespace(object), meta::name(object));
-        let winner = server.store.get(&key).map(|entry| codec::tree(&entry).clone());
+        let winner = server.store.get(&key).map(|entry| codec::tree(&entry));
         let (ips, ports) = winner.map_or_else(Default::default, |w| (cluster_ips(&w), node_ports(&w)));
         give_back(server, false, object, &ips, &ports).await;
     }
@@ -484,7 +484,7 @@ pub(crate) async fn after_update(server: &Server, target: Target, old: &Value, u
         Updated::Deleted(_) => give_back(server, false, old, &BTreeSet::new(), &BTreeSet::new()).await,
         Updated::Written(entry) => {
             let new = codec::tree(entry);
-            give_back(server, false, old, &cluster_ips(new), &node_ports(new)).await;
+            give_back(server, false, old, &cluster_ips(&new), &node_ports(&new)).await;
         }
         Updated::Same(_) | Updated::Would(_) => {}
     }

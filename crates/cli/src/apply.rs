@@ -9,10 +9,10 @@ use client::Patch;
 use schema::TypeRef;
 use serde_json::{Map, Value, json};
 
+use crate::Target;
 use crate::manifest::{self, Document};
 use crate::resource::object_name;
 use crate::session::{Session, server_error};
-use crate::Target;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -56,12 +56,14 @@ async fn one(session: &Session, document: Document) -> Result<&'static str, Stri
         resource.create(&namespace, wanted).await.map_err(server_error)?;
         return Ok("created");
     };
-    let last: Value =
-        meta::annotation(&live, LAST_APPLIED).and_then(|text| serde_json::from_str(text).ok()).unwrap_or(json!({}));
+    let last: Value = meta::annotation(&live, LAST_APPLIED)
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or(json!({}));
     let ty = schema::table().kind(info.group, info.version, info.kind);
     let mut patch = wanted.clone();
     add_deletions(ty, &last, &wanted, &mut patch);
-    let patched = resource.patch(Patch::Strategic, &namespace, &name, "", patch).await.map_err(server_error)?;
+    let patched =
+        resource.patch(Patch::Strategic, &namespace, &name, "", patch).await.map_err(server_error)?;
     let same = meta::resource_version(&patched) == meta::resource_version(&live);
     Ok(if same { "unchanged" } else { "configured" })
 }
@@ -69,7 +71,9 @@ async fn one(session: &Session, document: Document) -> Result<&'static str, Stri
 /// What the last manifest had and this one has not, as deletions in the patch: `null` for fields,
 /// `$patch: delete` for items of lists that are merged by key.
 fn add_deletions(ty: Option<TypeRef>, last: &Value, wanted: &Value, patch: &mut Value) {
-    let (Some(last), Some(wanted), Some(patch)) = (last.as_object(), wanted.as_object(), patch.as_object_mut()) else {
+    let (Some(last), Some(wanted), Some(patch)) =
+        (last.as_object(), wanted.as_object(), patch.as_object_mut())
+    else {
         return;
     };
     for (field, before) in last {

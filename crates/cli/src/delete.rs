@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use api::ResourceInfo;
 use apimachinery::meta;
 use apimachinery::status::Reason;
-use api::ResourceInfo;
 use clap::Args;
 use client::{Options, WatchEvent};
 use futures_util::StreamExt;
@@ -57,7 +57,9 @@ pub async fn run(session: &Session, delete: Delete) -> Result<(), String> {
         (false, false) => delete.grace_period,
     };
     if delete.force && grace == Some(0) {
-        eprintln!("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.");
+        eprintln!(
+            "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely."
+        );
     }
     for doomed in find(session, &delete).await? {
         let resource = session.client.resource(doomed.info.group, doomed.info.version, doomed.info.resource);
@@ -72,7 +74,11 @@ pub async fn run(session: &Session, delete: Delete) -> Result<(), String> {
             Err(status) => return Err(server_error(status)),
             Ok(_) => {}
         }
-        let place = if doomed.info.namespaced { format!(" from {} namespace", doomed.namespace) } else { String::new() };
+        let place = if doomed.info.namespaced {
+            format!(" from {} namespace", doomed.namespace)
+        } else {
+            String::new()
+        };
         println!("{} {:?} deleted{place}", doomed.info.singular, doomed.name);
         if let (false, Some(before)) = (delete.no_wait, before) {
             gone(&resource, &doomed, meta::uid(&before)).await?;
@@ -100,11 +106,16 @@ async fn find(session: &Session, delete: &Delete) -> Result<Vec<Doomed>, String>
                 return Err("resource(s) were provided, but no name was specified".into());
             }
             let resource = session.client.resource(asked.info.group, asked.info.version, asked.info.resource);
-            let options = Options { label_selector: delete.selector.clone().unwrap_or_default(), ..Options::default() };
+            let options =
+                Options { label_selector: delete.selector.clone().unwrap_or_default(), ..Options::default() };
             let list = resource.list(&namespace, options).await.map_err(server_error)?;
             names = list.items.iter().map(|item| meta::name(item).to_string()).collect();
         }
-        all.extend(names.into_iter().map(|name| Doomed { info: asked.info, namespace: namespace.clone(), name }));
+        all.extend(names.into_iter().map(|name| Doomed {
+            info: asked.info,
+            namespace: namespace.clone(),
+            name,
+        }));
     }
     Ok(all)
 }

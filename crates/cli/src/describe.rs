@@ -35,7 +35,11 @@ pub async fn run(session: &Session, describe: Describe) -> Result<(), String> {
             if !std::mem::take(&mut first) {
                 println!("\n");
             }
-            if asked.info.resource == "pods" { print!("{}", pod(&object)) } else { print!("{}", get::yaml(&object)) }
+            if asked.info.resource == "pods" {
+                print!("{}", pod(&object))
+            } else {
+                print!("{}", get::yaml(&object))
+            }
             print_events(session, &object).await?;
         }
     }
@@ -43,7 +47,8 @@ pub async fn run(session: &Session, describe: Describe) -> Result<(), String> {
 }
 
 async fn print_events(session: &Session, object: &Value) -> Result<(), String> {
-    let selector = format!("involvedObject.name={},involvedObject.uid={}", meta::name(object), meta::uid(object));
+    let selector =
+        format!("involvedObject.name={},involvedObject.uid={}", meta::name(object), meta::uid(object));
     let found = events::list(session, meta::namespace(object), &selector).await?;
     if found.is_empty() {
         println!("Events:  <none>");
@@ -106,11 +111,17 @@ fn pod(pod: &Value) -> String {
     out.add(0, "Priority", &text(&spec["priority"]));
     out.add(0, "Service Account", &text(&spec["serviceAccountName"]));
     let node = text(&spec["nodeName"]);
-    out.add(0, "Node", &if node.is_empty() { "<none>".into() } else { format!("{node}/{}", text(&status["hostIP"])) });
+    out.add(
+        0,
+        "Node",
+        &if node.is_empty() { "<none>".into() } else { format!("{node}/{}", text(&status["hostIP"])) },
+    );
     out.add(0, "Start Time", &text(&status["startTime"]));
     for (title, field) in [("Labels", "labels"), ("Annotations", "annotations")] {
-        let pairs: Vec<String> =
-            map(&metadata[field]).into_iter().filter(|pair| !pair.contains("last-applied-configuration")).collect();
+        let pairs: Vec<String> = map(&metadata[field])
+            .into_iter()
+            .filter(|pair| !pair.contains("last-applied-configuration"))
+            .collect();
         out.add(0, title, &or_none(pairs.join("\n                      ")));
     }
     let phase = if meta::is_deleting(pod) { "Terminating".into() } else { text(&status["phase"]) };
@@ -121,13 +132,15 @@ fn pod(pod: &Value) -> String {
         }
     }
     out.add(0, "IP", &text(&status["podIP"]));
-    for (title, field, statuses) in
-        [("Init Containers", "initContainers", "initContainerStatuses"), ("Containers", "containers", "containerStatuses")]
-    {
+    for (title, field, statuses) in [
+        ("Init Containers", "initContainers", "initContainerStatuses"),
+        ("Containers", "containers", "containerStatuses"),
+    ] {
         if let Some(list) = spec[field].as_array() {
             out.title(0, title);
             for item in list {
-                let status = status[statuses].as_array().into_iter().flatten().find(|s| s["name"] == item["name"]);
+                let status =
+                    status[statuses].as_array().into_iter().flatten().find(|s| s["name"] == item["name"]);
                 container(&mut out, item, status.unwrap_or(&Value::Null));
             }
         }
@@ -141,7 +154,8 @@ fn pod(pod: &Value) -> String {
     volumes(&mut out, &spec["volumes"]);
     out.add(0, "QoS Class", &text(&status["qosClass"]));
     out.add(0, "Node-Selectors", &or_none(map(&spec["nodeSelector"]).join("\n                      ")));
-    let tolerations: Vec<String> = spec["tolerations"].as_array().into_iter().flatten().map(toleration).collect();
+    let tolerations: Vec<String> =
+        spec["tolerations"].as_array().into_iter().flatten().map(toleration).collect();
     out.add(0, "Tolerations", &or_none(tolerations.join("\n                      ")));
     out.0
 }
@@ -216,9 +230,13 @@ fn state(out: &mut Lines, title: &str, state: &Value) {
         out.add(6, "Started", &text(&running["startedAt"]));
     } else if let Some(ended) = state.get("terminated") {
         out.add(4, title, "Terminated");
-        for (name, field) in
-            [("Reason", "reason"), ("Message", "message"), ("Exit Code", "exitCode"), ("Started", "startedAt"), ("Finished", "finishedAt")]
-        {
+        for (name, field) in [
+            ("Reason", "reason"),
+            ("Message", "message"),
+            ("Exit Code", "exitCode"),
+            ("Started", "startedAt"),
+            ("Finished", "finishedAt"),
+        ] {
             if !ended[field].is_null() {
                 out.add(6, name, &text(&ended[field]));
             }
@@ -242,9 +260,19 @@ fn environment(out: &mut Lines, container: &Value) {
     for variable in variables {
         let from = &variable["valueFrom"];
         let value = if let Some(key) = from.get("secretKeyRef") {
-            format!("<set to the key '{}' in secret '{}'>  Optional: {}", text(&key["key"]), text(&key["name"]), key["optional"] == true)
+            format!(
+                "<set to the key '{}' in secret '{}'>  Optional: {}",
+                text(&key["key"]),
+                text(&key["name"]),
+                key["optional"] == true
+            )
         } else if let Some(key) = from.get("configMapKeyRef") {
-            format!("<set to the key '{}' of config map '{}'>  Optional: {}", text(&key["key"]), text(&key["name"]), key["optional"] == true)
+            format!(
+                "<set to the key '{}' of config map '{}'>  Optional: {}",
+                text(&key["key"]),
+                text(&key["name"]),
+                key["optional"] == true
+            )
         } else if let Some(field) = from.get("fieldRef") {
             format!("({})", text(&field["fieldPath"]))
         } else if let Some(field) = from.get("resourceFieldRef") {
@@ -260,7 +288,8 @@ fn volumes(out: &mut Lines, volumes: &Value) {
     out.title(0, "Volumes");
     for volume in volumes.as_array().into_iter().flatten() {
         out.title(2, &text(&volume["name"]));
-        let kind = volume.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).find(|key| *key != "name");
+        let kind =
+            volume.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).find(|key| *key != "name");
         out.add(4, "Type", kind.unwrap_or("emptyDir"));
     }
 }

@@ -33,7 +33,10 @@ pub async fn run(session: &Session, events: Events) -> Result<(), String> {
     let namespace = if events.all_namespaces { "" } else { session.namespace.as_str() };
     let list = list(session, namespace, &selector).await?;
     if list.is_empty() {
-        eprintln!("No events found{}", if namespace.is_empty() { String::new() } else { format!(" in {namespace} namespace.") });
+        eprintln!(
+            "No events found{}",
+            if namespace.is_empty() { String::new() } else { format!(" in {namespace} namespace.") }
+        );
         return Ok(());
     }
     let mut rows = vec![["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"].map(str::to_string).to_vec()];
@@ -61,7 +64,11 @@ pub async fn run(session: &Session, events: Events) -> Result<(), String> {
 }
 
 /// Events by the time they were last seen.
-pub async fn list(session: &Session, namespace: &str, field_selector: &str) -> Result<Vec<client::Object>, String> {
+pub async fn list(
+    session: &Session,
+    namespace: &str,
+    field_selector: &str,
+) -> Result<Vec<client::Object>, String> {
     let options = Options { field_selector: field_selector.into(), ..Options::default() };
     let events = session.client.resource("", "v1", "events");
     let mut items = events.list(namespace, options).await.map_err(server_error)?.items;

@@ -114,7 +114,10 @@ fn output(data: &[u8]) -> Result<Option<i32>, String> {
                 return Ok(Some(0));
             }
             let causes = status["details"]["causes"].as_array().into_iter().flatten();
-            let code = causes.into_iter().find(|c| c["reason"] == "ExitCode").and_then(|c| c["message"].as_str()?.parse().ok());
+            let code = causes
+                .into_iter()
+                .find(|c| c["reason"] == "ExitCode")
+                .and_then(|c| c["message"].as_str()?.parse().ok());
             return match code {
                 Some(code) => {
                     eprintln!("command terminated with exit code {code}");

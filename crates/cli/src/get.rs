@@ -67,11 +67,20 @@ fn request(session: &Session, get: &Get, asked: &Asked, name: &str, verb: Verb) 
     request
 }
 
-async fn fetch(session: &Session, get: &Get, asked: &Asked, name: &str, accept: &str) -> Result<Value, String> {
+async fn fetch(
+    session: &Session,
+    get: &Get,
+    asked: &Asked,
+    name: &str,
+    accept: &str,
+) -> Result<Value, String> {
     let verb = if name.is_empty() { Verb::List } else { Verb::Get };
     let path = path(asked.info, &request(session, get, asked, name, verb));
-    let (_, _, body) =
-        session.https.raw(Method::GET, &path, accept, ("", bytes::Bytes::new())).await.map_err(server_error)?;
+    let (_, _, body) = session
+        .https
+        .raw(Method::GET, &path, accept, ("", bytes::Bytes::new()))
+        .await
+        .map_err(server_error)?;
     serde_json::from_slice(&body).map_err(|error| error.to_string())
 }
 
@@ -112,13 +121,22 @@ async fn tables(session: &Session, get: &Get, asked: &[Asked]) -> Result<(), Str
     }
     if empty {
         let scope = asked.first().is_some_and(|a| a.info.namespaced) && !get.all_namespaces;
-        eprintln!("No resources found{}", if scope { format!(" in {} namespace.", session.namespace) } else { String::new() });
+        eprintln!(
+            "No resources found{}",
+            if scope { format!(" in {} namespace.", session.namespace) } else { String::new() }
+        );
     }
     Ok(())
 }
 
 /// A line per change, until interrupted.
-async fn watch(session: &Session, get: &Get, asked: &Asked, style: Style, version: String) -> Result<(), String> {
+async fn watch(
+    session: &Session,
+    get: &Get,
+    asked: &Asked,
+    style: Style,
+    version: String,
+) -> Result<(), String> {
     let mut request = request(session, get, asked, "", Verb::Watch);
     if let [name] = asked.names.as_slice() {
         request.options.field_selector = format!("metadata.name={name}");
@@ -164,7 +182,9 @@ async fn objects(session: &Session, get: &Get, asked: &[Asked], format: &str) ->
     let all: Vec<Value> = items.into_iter().map(|(_, item)| item).collect();
     let value = match (single, all) {
         (true, mut all) if all.len() == 1 => all.remove(0),
-        (_, all) => json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": all}),
+        (_, all) => {
+            json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": all})
+        }
     };
     print_object(&value, format)
 }
@@ -174,7 +194,11 @@ fn print_object(value: &Value, format: &str) -> Result<(), String> {
         None if format == "json" => println!("{}", pretty(value)),
         None if format == "yaml" => print!("{}", yaml(value)),
         Some(("jsonpath", template)) => print!("{}", jsonpath::print(template, value)?),
-        _ => return Err(format!("unable to match a printer suitable for the output format {format:?}, allowed formats are: json,jsonpath,name,wide,yaml")),
+        _ => {
+            return Err(format!(
+                "unable to match a printer suitable for the output format {format:?}, allowed formats are: json,jsonpath,name,wide,yaml"
+            ));
+        }
     }
     Ok(())
 }

@@ -101,7 +101,8 @@ pub fn select<'a>(path: &str, value: &'a Value) -> Result<Vec<&'a Value>, String
     while !rest.is_empty() {
         if let Some(inner) = rest.strip_prefix('[') {
             let close = inner.find(']').ok_or_else(|| format!("unclosed [ in {path:?}"))?;
-            let close = if inner.starts_with("?(") { inner.find(")]").map_or(close, |i| i + 1) } else { close };
+            let close =
+                if inner.starts_with("?(") { inner.find(")]").map_or(close, |i| i + 1) } else { close };
             current = index(&inner[..close], &current)?;
             rest = &inner[close + 1..];
         } else {

@@ -66,17 +66,31 @@ pub enum Verb {
 pub fn run(verb: Verb) -> Result<(), String> {
     match verb {
         Verb::Get(verb) => Session::run(&verb.target.clone(), async |session| get::run(session, verb).await),
-        Verb::Describe(verb) => Session::run(&verb.target.clone(), async |session| describe::run(session, verb).await),
-        Verb::Apply(verb) => Session::run(&verb.target.clone(), async |session| apply::run(session, verb).await),
-        Verb::Delete(verb) => Session::run(&verb.target.clone(), async |session| delete::run(session, verb).await),
-        Verb::Logs(verb) => Session::run(&verb.target.clone(), async |session| logs::run(session, verb).await),
+        Verb::Describe(verb) => {
+            Session::run(&verb.target.clone(), async |session| describe::run(session, verb).await)
+        }
+        Verb::Apply(verb) => {
+            Session::run(&verb.target.clone(), async |session| apply::run(session, verb).await)
+        }
+        Verb::Delete(verb) => {
+            Session::run(&verb.target.clone(), async |session| delete::run(session, verb).await)
+        }
+        Verb::Logs(verb) => {
+            Session::run(&verb.target.clone(), async |session| logs::run(session, verb).await)
+        }
         Verb::Exec(verb) => {
             let code = Session::run(&verb.target.clone(), async |session| exec::run(session, verb).await)?;
             std::process::exit(code);
         }
-        Verb::PortForward(verb) => Session::run(&verb.target.clone(), async |session| port_forward::run(session, verb).await),
+        Verb::PortForward(verb) => {
+            Session::run(&verb.target.clone(), async |session| port_forward::run(session, verb).await)
+        }
         Verb::Run(verb) => Session::run(&verb.target.clone(), async |session| run::run(session, verb).await),
-        Verb::Events(verb) => Session::run(&verb.target.clone(), async |session| events::run(session, verb).await),
-        Verb::Wait(verb) => Session::run(&verb.target.clone(), async |session| wait::run(session, verb).await),
+        Verb::Events(verb) => {
+            Session::run(&verb.target.clone(), async |session| events::run(session, verb).await)
+        }
+        Verb::Wait(verb) => {
+            Session::run(&verb.target.clone(), async |session| wait::run(session, verb).await)
+        }
     }
 }

@@ -42,7 +42,8 @@ pub async fn run(session: &Session, logs: Logs) -> Result<(), String> {
     if let Some(container) = &logs.container {
         add("container", container.clone());
     }
-    for (name, set) in [("follow", logs.follow), ("previous", logs.previous), ("timestamps", logs.timestamps)] {
+    for (name, set) in [("follow", logs.follow), ("previous", logs.previous), ("timestamps", logs.timestamps)]
+    {
         if set {
             add(name, "true".into());
         }
@@ -53,7 +54,12 @@ pub async fn run(session: &Session, logs: Logs) -> Result<(), String> {
     if let Some(since) = &logs.since {
         add("sinceSeconds", wait::duration(since)?.as_secs().to_string());
     }
-    let path = format!("/api/v1/namespaces/{}/pods/{}/log?{}", encode(&session.namespace), encode(pod), query.join("&"));
+    let path = format!(
+        "/api/v1/namespaces/{}/pods/{}/log?{}",
+        encode(&session.namespace),
+        encode(pod),
+        query.join("&")
+    );
     let mut body = session.https.stream(&path, "*/*").await.map_err(server_error)?;
     let mut out = std::io::stdout().lock();
     while let Some(frame) = body.frame().await {

@@ -51,8 +51,8 @@ fn text(path: &Path) -> Result<String, String> {
 fn parse(text: &str, path: &Path) -> Result<Vec<Document>, String> {
     let mut documents = Vec::new();
     for part in split(text) {
-        let value =
-            schema::yaml_value(part.as_bytes()).map_err(|error| format!("error parsing {}: {error}", path.display()))?;
+        let value = schema::yaml_value(part.as_bytes())
+            .map_err(|error| format!("error parsing {}: {error}", path.display()))?;
         let items = match value {
             Value::Null => continue,
             list if list["kind"] == "List" => list["items"].as_array().cloned().unwrap_or_default(),
@@ -89,8 +89,9 @@ fn info(object: &Value, path: &Path) -> Result<&'static ResourceInfo, String> {
         return Err(format!("error validating {shown:?}: apiVersion not set"));
     }
     let (group, version_only) = apimachinery::gvk::parse_api_version(version).unwrap_or(("", version));
-    api::find_kind(group, version_only, kind)
-        .ok_or_else(|| format!("unable to recognize {shown:?}: no matches for kind {kind:?} in version {version:?}"))
+    api::find_kind(group, version_only, kind).ok_or_else(|| {
+        format!("unable to recognize {shown:?}: no matches for kind {kind:?} in version {version:?}")
+    })
 }
 
 #[cfg(test)]

@@ -13,14 +13,12 @@ pub fn find(word: &str) -> Result<&'static ResourceInfo, String> {
     let lower = word.to_lowercase();
     let (word_name, group) = lower.split_once('.').unwrap_or((&lower, ""));
     let matches = |info: &&ResourceInfo| {
-        let named = info.resource == word_name || info.singular == word_name || info.short_names.contains(&word_name);
+        let named =
+            info.resource == word_name || info.singular == word_name || info.short_names.contains(&word_name);
         named && (group.is_empty() || info.group == group) && info.has_verb("list")
     };
     let served = api::resources().iter().filter(|info| info.served_by_default);
-    served
-        .clone()
-        .find(matches)
-        .ok_or_else(|| format!("the server doesn't have a resource type {word:?}"))
+    served.clone().find(matches).ok_or_else(|| format!("the server doesn't have a resource type {word:?}"))
 }
 
 /// Reads `TYPE NAME…` or `TYPE/NAME…`.
@@ -45,7 +43,11 @@ pub fn parse(words: &[String]) -> Result<Vec<Asked>, String> {
 
 /// As kubectl names an object: `pod/web`, `deployment.apps/web`.
 pub fn object_name(info: &ResourceInfo, name: &str) -> String {
-    if info.group.is_empty() { format!("{}/{name}", info.singular) } else { format!("{}.{}/{name}", info.singular, info.group) }
+    if info.group.is_empty() {
+        format!("{}/{name}", info.singular)
+    } else {
+        format!("{}.{}/{name}", info.singular, info.group)
+    }
 }
 
 #[cfg(test)]

@@ -21,10 +21,14 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn run<R>(target: &Target, work: impl AsyncFnOnce(&Session) -> Result<R, String>) -> Result<R, String> {
+    pub fn run<R>(
+        target: &Target,
+        work: impl AsyncFnOnce(&Session) -> Result<R, String>,
+    ) -> Result<R, String> {
         let path = kubeconfig_path(target)?;
         let config = Kubeconfig::read(&path, target.context.as_deref())?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
         let result = runtime.block_on(async {
             let env = Env::system();
             let https = Https::new(&env, &config)?;
@@ -46,11 +50,9 @@ fn kubeconfig_path(target: &Target) -> Result<PathBuf, String> {
         return std::env::split_paths(&paths).next().ok_or_else(|| "KUBECONFIG names no file".into());
     }
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
-    [Some(PathBuf::from(LOCAL)), home]
-        .into_iter()
-        .flatten()
-        .find(|path| path.exists())
-        .ok_or_else(|| "no cluster: start one with `minke up`, or name its kubeconfig with --kubeconfig".into())
+    [Some(PathBuf::from(LOCAL)), home].into_iter().flatten().find(|path| path.exists()).ok_or_else(|| {
+        "no cluster: start one with `minke up`, or name its kubeconfig with --kubeconfig".into()
+    })
 }
 
 /// `Error from server (NotFound): pods "x" not found`, as kubectl prints it.

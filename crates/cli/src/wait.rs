@@ -41,7 +41,12 @@ pub async fn run(session: &Session, wait: Wait) -> Result<(), String> {
             let shown = resource::object_name(asked.info, name);
             match tokio::time::timeout(timeout, one(&resource, namespace, name, &what)).await {
                 Ok(result) => result?,
-                Err(_) => return Err(format!("timed out waiting for the condition on {}/{name}", asked.info.resource)),
+                Err(_) => {
+                    return Err(format!(
+                        "timed out waiting for the condition on {}/{name}",
+                        asked.info.resource
+                    ));
+                }
             }
             println!("{shown} condition met");
         }
@@ -104,7 +109,9 @@ async fn one(resource: &client::Resource, namespace: &str, name: &str, what: &Wh
     while let Some(event) = events.next().await {
         match event {
             WatchEvent::Deleted(_) if matches!(what, What::Delete) => return Ok(()),
-            WatchEvent::Added(object) | WatchEvent::Modified(object) if holds(&object, what)? => return Ok(()),
+            WatchEvent::Added(object) | WatchEvent::Modified(object) if holds(&object, what)? => {
+                return Ok(());
+            }
             WatchEvent::Error(status) => return Err(server_error(status)),
             _ => {}
         }

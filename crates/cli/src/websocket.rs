@@ -22,14 +22,16 @@ pub async fn open(session: &Session, path: &str, protocols: &str) -> Result<Sock
     let authority = authority.split('/').next().unwrap_or_default();
     let address = if authority.contains(':') { authority.to_string() } else { format!("{authority}:443") };
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
-    let numeric = if host == "localhost" { address.replacen("localhost", "127.0.0.1", 1) } else { address.clone() };
+    let numeric =
+        if host == "localhost" { address.replacen("localhost", "127.0.0.1", 1) } else { address.clone() };
     let target: std::net::SocketAddr = numeric.parse().map_err(|_| format!("{address:?} is no address"))?;
     let stream = TcpStream::connect(target).await.map_err(|error| format!("{address}: {error}"))?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let tls = TlsConnector::from(Arc::new(session.config.tls(&[b"http/1.1"])?));
     let name = ServerName::try_from(host.to_string()).map_err(|error| error.to_string())?;
     let stream = tls.connect(name, stream).await.map_err(|error| format!("{address}: {error}"))?;
-    let mut request = format!("wss://{address}{path}").into_client_request().map_err(|error| error.to_string())?;
+    let mut request =
+        format!("wss://{address}{path}").into_client_request().map_err(|error| error.to_string())?;
     let protocols = HeaderValue::from_str(protocols).map_err(|error| error.to_string())?;
     request.headers_mut().insert("Sec-WebSocket-Protocol", protocols);
     if let Some(token) = &session.config.token {

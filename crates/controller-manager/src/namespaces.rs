@@ -86,8 +86,12 @@ impl Namespaces {
         if meta::is_deleting(&object) {
             return self.delete_content(name, &object).await;
         }
-        if let Some(account) = service_account::plan(&object, self.accounts.get(name, service_account::NAME).as_deref()) {
-            ignore_existing(self.clients.accounts.resource("", "v1", "serviceaccounts").create(name, account).await)?;
+        if let Some(account) =
+            service_account::plan(&object, self.accounts.get(name, service_account::NAME).as_deref())
+        {
+            ignore_existing(
+                self.clients.accounts.resource("", "v1", "serviceaccounts").create(name, account).await,
+            )?;
         }
         let bundles = self.clients.bundles.resource("", "v1", "configmaps");
         match root_ca::plan(&object, self.bundles.get(name, root_ca::NAME).as_deref(), &self.ca_pem) {

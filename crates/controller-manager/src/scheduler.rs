@@ -184,7 +184,9 @@ impl Scheduler {
             });
             let patch = json!({"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}});
             let pods = client.pods();
-            if let Err(status) = pods.patch(Patch::Strategic, &pod.namespace, &pod.name, "status", patch).await {
+            if let Err(status) =
+                pods.patch(Patch::Strategic, &pod.namespace, &pod.name, "status", patch).await
+            {
                 tracing::debug!(pod = pod.name, %status, "condition not written");
             }
         });

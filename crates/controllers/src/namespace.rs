@@ -59,10 +59,17 @@ mod tests {
     fn pods_first_then_the_rest_then_the_finalizer() {
         let namespace = json!({"metadata": {"name": "n", "deletionTimestamp": "2026-01-01T00:00:00Z"},
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Terminating"}});
-        let content = |pods: usize, secrets: usize| vec![("v1/pods".into(), pods), ("v1/secrets".into(), secrets)];
+        let content =
+            |pods: usize, secrets: usize| vec![("v1/pods".into(), pods), ("v1/secrets".into(), secrets)];
         assert_eq!(plan(&namespace, &content(1, 1)), [Action::DeletePods, Action::Wait]);
-        assert_eq!(plan(&namespace, &content(0, 1)), [Action::DeleteContent(vec!["v1/secrets".into()]), Action::Wait]);
+        assert_eq!(
+            plan(&namespace, &content(0, 1)),
+            [Action::DeleteContent(vec!["v1/secrets".into()]), Action::Wait]
+        );
         assert_eq!(plan(&namespace, &content(0, 0)), [Action::Finalize]);
-        assert!(plan(&json!({"metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes"]}}), &vec![]).is_empty());
+        assert!(
+            plan(&json!({"metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes"]}}), &vec![])
+                .is_empty()
+        );
     }
 }

@@ -30,7 +30,8 @@ pub fn plan(node: &Value) -> Option<Vec<Value>> {
     }
     let ours = |taint: &Value| {
         let key = taint["key"].as_str().unwrap_or_default();
-        taint["effect"] == "NoSchedule" && (key == UNSCHEDULABLE || BY_CONDITION.iter().any(|(_, _, t)| *t == key))
+        taint["effect"] == "NoSchedule"
+            && (key == UNSCHEDULABLE || BY_CONDITION.iter().any(|(_, _, t)| *t == key))
     };
     let mut taints: Vec<Value> = current
         .iter()

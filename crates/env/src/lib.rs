@@ -22,7 +22,10 @@ pub struct Env {
 enum Clock {
     System,
     /// Wall time that follows tokio's (paused) clock from a fixed start.
-    Virtual { wall: Timestamp, started: Instant },
+    Virtual {
+        wall: Timestamp,
+        started: Instant,
+    },
 }
 
 #[derive(Clone)]

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::ImageConfig;
 use crate::error::{At, Error, Result};
 use crate::layer::Digest;
 use crate::reference::Reference;
 use crate::store::{Image, NewImage, Partial, Store};
-use crate::ImageConfig;
 
 impl Store {
     /// Imports all images of an archive. `name` replaces the names it has (for archives with one
@@ -38,7 +38,8 @@ impl Store {
         for entry in entries {
             let config = scratch.read(entry["Config"].as_str().unwrap_or_default())?;
             let parsed = ImageConfig::parse(&config)?;
-            let layers: Vec<&str> = entry["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let layers: Vec<&str> =
+                entry["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             scratch.same_count(layers.len(), &parsed)?;
             let mut size = 0;
             for (layer, diff_id) in layers.iter().zip(&parsed.diff_ids) {
@@ -48,7 +49,10 @@ impl Store {
             let tags = entry["RepoTags"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let names: Vec<Reference> = match name {
                 Some(name) => vec![name.clone()],
-                None => tags.map(Reference::parse).collect::<std::result::Result<_, _>>().map_err(Error::Invalid)?,
+                None => tags
+                    .map(Reference::parse)
+                    .collect::<std::result::Result<_, _>>()
+                    .map_err(Error::Invalid)?,
             };
             images.extend(self.named(&config, &names, None, size)?);
         }
@@ -63,7 +67,8 @@ impl Store {
         for descriptor in descriptors {
             let annotations = &descriptor["annotations"];
             // Some tools write only a tag into the standard annotation, which names nothing.
-            let standard = annotations["org.opencontainers.image.ref.name"].as_str().filter(|n| n.contains(['/', ':']));
+            let standard =
+                annotations["org.opencontainers.image.ref.name"].as_str().filter(|n| n.contains(['/', ':']));
             let own = annotations["io.containerd.image.name"]
                 .as_str()
                 .or(standard)
@@ -164,7 +169,9 @@ impl Scratch {
 
     fn one_if_named(&self, images: usize, name: Option<&Reference>) -> Result<()> {
         match name {
-            Some(name) if images != 1 => Err(self.error(&format!("has {images} images: they cannot all be {name}"))),
+            Some(name) if images != 1 => {
+                Err(self.error(&format!("has {images} images: they cannot all be {name}")))
+            }
             _ => Ok(()),
         }
     }

@@ -117,11 +117,18 @@ mod tests {
         let values = [r#"Basic realm="Registry""#, "Bearer realm=https://r/t , service=\"a\\\"b\""];
         assert_eq!(
             Challenge::choose(values.into_iter()),
-            Some(Challenge::Bearer { realm: "https://r/t".into(), service: "a\"b".into(), scope: String::new() })
+            Some(Challenge::Bearer {
+                realm: "https://r/t".into(),
+                service: "a\"b".into(),
+                scope: String::new()
+            })
         );
         assert_eq!(Challenge::choose([r#"Basic realm="x""#].into_iter()), Some(Challenge::Basic));
         assert_eq!(Challenge::choose(["Negotiate"].into_iter()), None);
-        assert_eq!(token_url("http://r/t?a=b", "", "", "x/y"), "http://r/t?a=b&scope=repository%3Ax%2Fy%3Apull");
+        assert_eq!(
+            token_url("http://r/t?a=b", "", "", "x/y"),
+            "http://r/t?a=b&scope=repository%3Ax%2Fy%3Apull"
+        );
     }
 
     #[test]

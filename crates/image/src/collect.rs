@@ -49,14 +49,21 @@ struct Candidate {
 impl Store {
     /// Removes images that are not in use, least recently used first, if the disk is fuller than
     /// `high_percent`, until it is only `low_percent` full. Blocks.
-    pub fn collect(&self, high_percent: u8, low_percent: u8, in_use: &dyn Fn(&Image) -> bool) -> Result<Collected> {
+    pub fn collect(
+        &self,
+        high_percent: u8,
+        low_percent: u8,
+        in_use: &dyn Fn(&Image) -> bool,
+    ) -> Result<Collected> {
         self.clear()?;
         let disk = self.disk()?;
         let mut candidates = Vec::new();
         for image in self.images().iter().filter(|image| !in_use(image)) {
             let path = record::path(&self.inner.dir, &image.id)?;
             // Another process may just have removed it.
-            let Ok(last_used) = fs::metadata(&path).and_then(|metadata| metadata.modified()) else { continue };
+            let Ok(last_used) = fs::metadata(&path).and_then(|metadata| metadata.modified()) else {
+                continue;
+            };
             candidates.push(Candidate { id: image.id.clone(), size: image.size, last_used });
         }
         let mut collected = plan(disk, high_percent, low_percent, candidates);

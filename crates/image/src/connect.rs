@@ -190,7 +190,11 @@ impl Connection for Wire {
 }
 
 impl Read for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buffer)
     }
 }
@@ -264,7 +268,8 @@ mod tests {
         assert_eq!(hello(trusting(), "localhost", address.port()).await.expect("trusted"), "hello");
         let other = hello(trusting(), "127.0.0.1", address.port()).await.expect_err("another name");
         assert!(matches!(other, ConnectError::Tls(_)), "{other}");
-        let unknown = hello(Connector::new(), "localhost", address.port()).await.expect_err("an unknown root");
+        let unknown =
+            hello(Connector::new(), "localhost", address.port()).await.expect_err("an unknown root");
         assert!(unknown.to_string().starts_with("tls: invalid peer certificate"), "{unknown}");
     }
 

@@ -70,7 +70,9 @@ impl Work {
     pub(crate) fn begin(dir: &Path) -> Result<Work> {
         let path = dir.join("work");
         let file = open(&path)?;
-        rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockShared)).map_err(io::Error::from).at(path)?;
+        rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockShared))
+            .map_err(io::Error::from)
+            .at(path)?;
         Ok(Work { _file: file })
     }
 

@@ -253,7 +253,8 @@ async fn fetch_once(
     };
     let (pieces, incoming) = mpsc::channel(PIECES_AHEAD);
     let disk = {
-        let (store, work, digest, diff_id) = (store.clone(), work.clone(), layer.digest.clone(), layer.diff_id.clone());
+        let (store, work, digest, diff_id) =
+            (store.clone(), work.clone(), layer.digest.clone(), layer.diff_id.clone());
         blocking(move || {
             let result = receive(&store, incoming, &digest, &diff_id);
             drop(work);
@@ -274,7 +275,10 @@ async fn fetch_once(
             let Ok(bytes) = frame.into_data() else { continue };
             received += bytes.len() as u64;
             if received > layer.size {
-                break Err(Refusal::Failed(format!("layer {}: is longer than {} bytes", layer.digest, layer.size)));
+                break Err(Refusal::Failed(format!(
+                    "layer {}: is longer than {} bytes",
+                    layer.digest, layer.size
+                )));
             }
             progress.done_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             if pieces.send(Piece::Bytes(bytes)).await.is_err() {

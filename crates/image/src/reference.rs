@@ -52,7 +52,9 @@ impl Reference {
             _ => repository,
         };
         if has_upper(&repository) {
-            return fail(&format!("invalid reference format: repository name ({repository}) must be lowercase"));
+            return fail(&format!(
+                "invalid reference format: repository name ({repository}) must be lowercase"
+            ));
         }
         if registry.len() + repository.len() >= NAME_MAX {
             return fail("repository name must not be more than 255 characters");

@@ -126,7 +126,9 @@ impl Registry {
         let bytes = read_all(answer, MANIFEST_BYTES_MAX).await?;
         let digest = Digest::of(&bytes);
         if tag.contains(':') && tag != digest {
-            return Err(Refusal::Failed(format!("manifest {tag} is damaged: its content has digest {digest}")));
+            return Err(Refusal::Failed(format!(
+                "manifest {tag} is damaged: its content has digest {digest}"
+            )));
         }
         match serde_json::from_slice(&bytes) {
             Ok(json) => Ok(Manifest { digest, json }),
@@ -189,7 +191,11 @@ impl Registry {
                 }
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                     let message = server_message(answer).await;
-                    let said = if message.is_empty() { String::new() } else { format!("server message: {message}: ") };
+                    let said = if message.is_empty() {
+                        String::new()
+                    } else {
+                        format!("server message: {message}: ")
+                    };
                     return Err(Refusal::Denied(format!("{said}authorization failed")));
                 }
                 StatusCode::NOT_FOUND => return Err(Refusal::NotFound),
@@ -200,20 +206,28 @@ impl Registry {
 
     /// The header that answers a challenge.
     async fn authorize(&self, endpoint: &Endpoint, answer: &Response<Incoming>) -> Answer<HeaderValue> {
-        let values = answer.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let values =
+            answer.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         let header = match Challenge::choose(values) {
             Some(Challenge::Basic) => match &endpoint.credentials {
                 Some(c) => basic(&c.username, &c.password),
-                None => return Err(Refusal::Denied("authorization failed: no basic auth credentials".into())),
+                None => {
+                    return Err(Refusal::Denied("authorization failed: no basic auth credentials".into()));
+                }
             },
             Some(Challenge::Bearer { realm, service, scope }) => {
                 let url = token_url(&realm, &service, &scope, &self.repository);
                 format!("Bearer {}", self.token(endpoint, &url).await?)
             }
-            None => return Err(Refusal::Denied("authorization failed: the registry names no known scheme".into())),
+            None => {
+                return Err(Refusal::Denied(
+                    "authorization failed: the registry names no known scheme".into(),
+                ));
+            }
         };
-        let mut header = HeaderValue::try_from(header)
-            .map_err(|_| Refusal::Denied("authorization failed: credentials with control characters".into()))?;
+        let mut header = HeaderValue::try_from(header).map_err(|_| {
+            Refusal::Denied("authorization failed: credentials with control characters".into())
+        })?;
         header.set_sensitive(true);
         Ok(header)
     }

@@ -227,7 +227,14 @@ impl Store {
         self.inner.unsynced.store(true, Ordering::Release);
         match fs::rename(partial.path(), &dir) {
             // Somebody else was faster with the same content.
-            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => Ok(()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+                ) =>
+            {
+                Ok(())
+            }
             result => result.at(&dir),
         }
     }

@@ -134,7 +134,8 @@ fn special<R: Read>(entry: &tar::Entry<'_, R>, target: &Path) -> io::Result<()> 
         kind if kind.is_block_special() => FileType::BlockDevice,
         _ => FileType::CharacterDevice,
     };
-    let device = rustix::fs::makedev(header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0));
+    let device =
+        rustix::fs::makedev(header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0));
     let mode = header.mode()? & 0o7777;
     make_node(target, kind, mode, device)?;
     lchown(target, Some(header.uid()? as u32), Some(header.gid()? as u32))?;

@@ -65,7 +65,8 @@ fn end_on_signals() {
     use std::sync::atomic::AtomicBool;
     for (signal, code) in [(SIGTERM, 0), (SIGINT, 130)] {
         // Without the handler the tool still works; it is then ended by SIGKILL.
-        let _ = signal_hook::flag::register_conditional_shutdown(signal, code, Arc::new(AtomicBool::new(true)));
+        let _ =
+            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::new(AtomicBool::new(true)));
     }
 }
 
@@ -176,8 +177,7 @@ fn get(args: &[&str]) -> Result<i32, String> {
     let rest = url.strip_prefix("http://").ok_or("only http:// is known")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let target = if host.contains(':') { host.to_string() } else { format!("{host}:80") };
-    let address: SocketAddr =
-        target.parse().map_err(|_| format!("{target:?} is no address and port"))?;
+    let address: SocketAddr = target.parse().map_err(|_| format!("{target:?} is no address and port"))?;
     let mut stream =
         TcpStream::connect_timeout(&address, READ_TIMEOUT).map_err(|error| format!("{target}: {error}"))?;
     let _ = stream.set_read_timeout(Some(READ_TIMEOUT));

@@ -261,7 +261,11 @@ async fn start_api(
     let config = apiserver::Config {
         listen: Some(SocketAddr::from((any, port))),
         // Pods reach the `kubernetes` Service here (docs/adr/0007-api-service-address-on-lo.md).
-        also: if options.api_only { Vec::new() } else { vec![SocketAddr::from((instance.api_service_ip(), 443))] },
+        also: if options.api_only {
+            Vec::new()
+        } else {
+            vec![SocketAddr::from((instance.api_service_ip(), 443))]
+        },
         advertise: node_ip.into(),
         names: vec!["localhost".into(), "127.0.0.1".into(), instance.api_service_ip().to_string()],
         pki: Some(dir.join("pki")),
@@ -274,7 +278,11 @@ async fn start_api(
 /// A port that is taken: says which option chooses another one.
 fn hint(error: impl std::fmt::Display, option: &str) -> String {
     let text = error.to_string();
-    if text.contains("Address already in use") { format!("{text}: choose another port with {option}") } else { text }
+    if text.contains("Address already in use") {
+        format!("{text}: choose another port with {option}")
+    } else {
+        text
+    }
 }
 
 struct Node {

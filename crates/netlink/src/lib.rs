@@ -8,6 +8,6 @@ mod netns;
 mod route;
 mod socket;
 
-pub use route::{Address, DEFAULT_V4, Gateway, Mac, Neighbour, Route, Veth, index_of};
 pub use netns::{current_netns, in_netns, new_netns};
+pub use route::{Address, DEFAULT_V4, Gateway, Mac, Neighbour, Route, Veth, index_of};
 pub use socket::Socket;

@@ -158,7 +158,8 @@ impl Socket {
                 return;
             }
             let index = u32::from_ne_bytes(payload[4..8].try_into().expect("four bytes"));
-            let value = attribute(&payload[8..], libc::IFA_LOCAL).or(attribute(&payload[8..], libc::IFA_ADDRESS));
+            let value =
+                attribute(&payload[8..], libc::IFA_LOCAL).or(attribute(&payload[8..], libc::IFA_ADDRESS));
             let ip = match value {
                 Some(&[a, b, c, d]) => IpAddr::from([a, b, c, d]),
                 Some(bytes) => match <[u8; 16]>::try_from(bytes) {

@@ -64,7 +64,12 @@ fn on_loopback(ip: Ipv4Addr) -> Address {
 }
 
 fn unreachable(network: Ipv4Addr, prefix: u8) -> Route {
-    Route { destination: (IpAddr::V4(network), prefix), gateway: Gateway::Unreachable, index: 0, source: None }
+    Route {
+        destination: (IpAddr::V4(network), prefix),
+        gateway: Gateway::Unreachable,
+        index: 0,
+        source: None,
+    }
 }
 
 fn sysctl_file(dir: &Path, path: &str) -> PathBuf {

@@ -67,7 +67,12 @@ impl PodNetwork {
             &[index],
             &[],
             &[Neighbour { index, ip: pod_ip, mac: pod_mac }],
-            &[Route { destination: (pod_ip, 32), gateway: Gateway::Link, index, source: Some(self.node_ip.into()) }],
+            &[Route {
+                destination: (pod_ip, 32),
+                gateway: Gateway::Link,
+                index,
+                source: Some(self.node_ip.into()),
+            }],
         )?;
         let gateway = IpAddr::V4(GATEWAY);
         Socket::open_in(netns.as_fd())?.configure(
@@ -76,15 +81,19 @@ impl PodNetwork {
             &[Neighbour { index: POD_LINK, ip: gateway, mac: HOST_MAC }],
             &[
                 Route { destination: (gateway, 32), gateway: Gateway::Link, index: POD_LINK, source: None },
-                Route { destination: DEFAULT_V4, gateway: Gateway::Via(gateway), index: POD_LINK, source: None },
+                Route {
+                    destination: DEFAULT_V4,
+                    gateway: Gateway::Via(gateway),
+                    index: POD_LINK,
+                    source: None,
+                },
             ],
         )
     }
 
     /// Takes the route away and gives the address back. The link goes with the namespace.
     pub fn detach(&self, ip: Ipv4Addr) -> io::Result<()> {
-        let route =
-            Route { destination: (ip.into(), 32), gateway: Gateway::Link, index: 0, source: None };
+        let route = Route { destination: (ip.into(), 32), gateway: Gateway::Link, index: 0, source: None };
         let result = Socket::open()?.delete_route(&route);
         self.addresses().release(ip);
         result

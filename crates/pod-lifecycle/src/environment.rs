@@ -85,7 +85,11 @@ pub fn references(container: &Value) -> Vec<(Kind, String)> {
 
 /// The variables in order of declaration, service variables last. The error is the message of
 /// `CreateContainerConfigError`.
-pub fn environment(pod: &Value, container: &Value, sources: &Sources) -> Result<Vec<(String, String)>, String> {
+pub fn environment(
+    pod: &Value,
+    container: &Value,
+    sources: &Sources,
+) -> Result<Vec<(String, String)>, String> {
     let services = service_variables(pod, &sources.services);
     let mut vars = Variables::default();
     for from in items(&container["envFrom"]) {
@@ -182,7 +186,12 @@ fn env_from(vars: &mut Variables, from: &Value, sources: &Sources) -> Result<(),
 }
 
 /// `Ok(None)`: an optional source is absent and so is the variable.
-fn value_from(pod: &Value, container: &Value, from: &Value, sources: &Sources) -> Result<Option<String>, String> {
+fn value_from(
+    pod: &Value,
+    container: &Value,
+    from: &Value,
+    sources: &Sources,
+) -> Result<Option<String>, String> {
     if let Some(field) = from.get("fieldRef") {
         return field_value(pod, field["fieldPath"].as_str().unwrap_or_default(), sources).map(Some);
     }
@@ -247,7 +256,12 @@ fn format_map(map: &Value) -> String {
 
 /// A downward API resource: a request or limit divided by the divisor, rounded up. An absent
 /// limit is the node's allocatable amount.
-pub fn resource_value(pod: &Value, container: &Value, reference: &Value, allocatable: &Value) -> Result<String, String> {
+pub fn resource_value(
+    pod: &Value,
+    container: &Value,
+    reference: &Value,
+    allocatable: &Value,
+) -> Result<String, String> {
     let name = reference["containerName"].as_str().unwrap_or_default();
     let container = match name {
         "" => container,
@@ -256,7 +270,8 @@ pub fn resource_value(pod: &Value, container: &Value, reference: &Value, allocat
             .ok_or_else(|| format!("container {name} not found"))?,
     };
     let resource = reference["resource"].as_str().unwrap_or_default();
-    let (list, key) = resource.split_once('.').ok_or_else(|| format!("unsupported container resource : {resource}"))?;
+    let (list, key) =
+        resource.split_once('.').ok_or_else(|| format!("unsupported container resource : {resource}"))?;
     if !matches!(list, "limits" | "requests") {
         return Err(format!("unsupported container resource : {resource}"));
     }
@@ -342,7 +357,9 @@ mod tests {
     #[test]
     fn later_wins_and_references_see_earlier_variables() {
         let mut sources = Sources::default();
-        sources.objects.insert((Kind::ConfigMap, "cm".into()), Arc::new(json!({"data": {"A": "cm", "B": "b"}})));
+        sources
+            .objects
+            .insert((Kind::ConfigMap, "cm".into()), Arc::new(json!({"data": {"A": "cm", "B": "b"}})));
         let container = json!({"name": "c",
             "envFrom": [{"configMapRef": {"name": "cm"}}, {"prefix": "P_", "configMapRef": {"name": "cm"}}],
             "env": [{"name": "A", "value": "env"}, {"name": "C", "value": "$(A)-$(B)-$(LATER)"}, {"name": "LATER", "value": "x"}]});
@@ -353,15 +370,20 @@ mod tests {
 
     #[test]
     fn missing_sources_are_named_as_upstream_does() {
-        let key = |optional: bool| {
-            json!({"name": "c", "env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "db-secret", "key": "password", "optional": optional}}}]})
-        };
+        let key = |optional: bool| json!({"name": "c", "env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "db-secret", "key": "password", "optional": optional}}}]});
         let mut sources = Sources::default();
         assert_eq!(run(key(false), &sources).unwrap_err(), "secret \"db-secret\" not found");
         assert_eq!(run(key(true), &sources), Ok(vec![]));
-        sources.objects.insert((Kind::Secret, "db-secret".into()), Arc::new(json!({"data": {"other": "eA=="}})));
-        assert_eq!(run(key(false), &sources).unwrap_err(), "couldn't find key password in Secret default/db-secret");
-        sources.objects.insert((Kind::Secret, "db-secret".into()), Arc::new(json!({"data": {"password": "czNjcmV0"}})));
+        sources
+            .objects
+            .insert((Kind::Secret, "db-secret".into()), Arc::new(json!({"data": {"other": "eA=="}})));
+        assert_eq!(
+            run(key(false), &sources).unwrap_err(),
+            "couldn't find key password in Secret default/db-secret"
+        );
+        sources
+            .objects
+            .insert((Kind::Secret, "db-secret".into()), Arc::new(json!({"data": {"password": "czNjcmV0"}})));
         assert_eq!(run(key(false), &sources), Ok(vec![("X".into(), "s3cret".into())]));
     }
 
@@ -385,7 +407,11 @@ mod tests {
                 "spec": {"clusterIP": "10.96.0.1", "ports": [{"name": "https", "port": 443, "protocol": "TCP"}]}}))
         };
         let sources = Sources {
-            services: vec![service("default", "kubernetes"), service("default", "my-web"), service("other", "x")],
+            services: vec![
+                service("default", "kubernetes"),
+                service("default", "my-web"),
+                service("other", "x"),
+            ],
             ..Sources::default()
         };
         let env = run(json!({"name": "c"}), &sources).expect("no references");

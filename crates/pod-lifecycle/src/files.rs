@@ -58,7 +58,8 @@ fn host_aliases(aliases: &Value) -> String {
     let Some(aliases) = aliases.as_array().filter(|a| !a.is_empty()) else { return String::new() };
     let mut out = String::from("\n# Entries added by HostAliases.\n");
     for alias in aliases {
-        let names: Vec<_> = alias["hostnames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let names: Vec<_> =
+            alias["hostnames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         out.push_str(&format!("{}\t{}\n", alias["ip"].as_str().unwrap_or_default(), names.join("\t")));
     }
     out
@@ -118,10 +119,11 @@ pub fn pod_dns(pod: &Value, host: &Dns, cluster_dns: Option<&str>, cluster_domai
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
     let (base, missing) = match (wants_cluster, cluster_dns) {
         (true, Some(server)) => {
-            let mut searches: Vec<String> = [format!("{namespace}.svc.{cluster_domain}"), format!("svc.{cluster_domain}")]
-                .into_iter()
-                .chain([cluster_domain.to_string()])
-                .collect();
+            let mut searches: Vec<String> =
+                [format!("{namespace}.svc.{cluster_domain}"), format!("svc.{cluster_domain}")]
+                    .into_iter()
+                    .chain([cluster_domain.to_string()])
+                    .collect();
             searches.extend(host.searches.iter().cloned());
             (Dns { servers: vec![server.to_string()], searches, options: vec!["ndots:5".into()] }, false)
         }
@@ -164,7 +166,8 @@ mod tests {
         let name = format!("{}-{}", "a".repeat(62), "b".repeat(10));
         let pod = json!({"metadata": {"name": name}, "spec": {}});
         assert_eq!(hostname_and_domain(&pod, "cluster.local").0, "a".repeat(62));
-        let pod = json!({"metadata": {"name": "p", "namespace": "n"}, "spec": {"hostname": "h", "subdomain": "s"}});
+        let pod =
+            json!({"metadata": {"name": "p", "namespace": "n"}, "spec": {"hostname": "h", "subdomain": "s"}});
         assert_eq!(hostname_and_domain(&pod, "cluster.local"), ("h".into(), "s.n.svc.cluster.local".into()));
     }
 

@@ -28,12 +28,24 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Stop all containers and drop the sandbox.
-    KillSandbox { id: String },
-    CreateSandbox { attempt: u32 },
+    KillSandbox {
+        id: String,
+    },
+    CreateSandbox {
+        attempt: u32,
+    },
     /// Start a container; `backoff` is to be remembered once it is tried.
-    Start { container: String, attempt: u32, backoff: Option<Backoff> },
+    Start {
+        container: String,
+        attempt: u32,
+        backoff: Option<Backoff>,
+    },
     /// `message` is the text of the Killing event.
-    Kill { id: String, container: String, message: String },
+    Kill {
+        id: String,
+        container: String,
+        message: String,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -142,11 +154,20 @@ fn wants_start(pod: &Value, container: &Value, latest: Option<&Container>, memor
     match &latest.state {
         State::Created => true,
         State::Running { .. } => false,
-        State::Exited(exit) => memory.replaced.contains(&latest.id) || should_restart(spec, container, exit.code),
+        State::Exited(exit) => {
+            memory.replaced.contains(&latest.id) || should_restart(spec, container, exit.code)
+        }
     }
 }
 
-fn start(plan: &mut Plan, pod: &Value, name: &str, latest: Option<&Container>, memory: &Memory, now: Timestamp) {
+fn start(
+    plan: &mut Plan,
+    pod: &Value,
+    name: &str,
+    latest: Option<&Container>,
+    memory: &Memory,
+    now: Timestamp,
+) {
     if let Some(at) = memory.retry_at.get(name).filter(|at| **at > now) {
         if let Some(error) = memory.start_errors.get(name) {
             plan.waiting.insert(name.into(), error.clone());
@@ -167,7 +188,8 @@ fn start(plan: &mut Plan, pod: &Value, name: &str, latest: Option<&Container>, m
     match backoff::blocked_until(entry, exit.finished, now) {
         Some(until) => {
             let delay = backoff::go_duration(entry.map_or(backoff::INITIAL, |e| e.delay));
-            let message = format!("back-off {delay} restarting failed container={name} pod={}", pod_text(pod));
+            let message =
+                format!("back-off {delay} restarting failed container={name} pod={}", pod_text(pod));
             plan.waiting.insert(name.into(), ("CrashLoopBackOff".into(), message));
             wait_until(plan, until, now);
         }
@@ -245,7 +267,10 @@ mod tests {
         let observed = Observed { sandbox: sandbox(), containers: vec![] };
         let second = plan(&pod("Always"), &observed, &memory, now());
         assert_eq!(second.actions, [Action::Start { container: "c".into(), attempt: 0, backoff: None }]);
-        let observed = Observed { sandbox: sandbox(), containers: vec![container(0, State::Running { started: now() })] };
+        let observed = Observed {
+            sandbox: sandbox(),
+            containers: vec![container(0, State::Running { started: now() })],
+        };
         assert_eq!(plan(&pod("Always"), &observed, &memory, now()), Plan::default());
     }
 
@@ -254,7 +279,9 @@ mod tests {
         let mut memory = Memory::default();
         let observed = Observed { sandbox: sandbox(), containers: vec![exited(0, 1)] };
         let first = plan(&pod("Always"), &observed, &memory, now());
-        let [Action::Start { attempt: 1, backoff: Some(entry), .. }] = &first.actions[..] else { panic!("{first:?}") };
+        let [Action::Start { attempt: 1, backoff: Some(entry), .. }] = &first.actions[..] else {
+            panic!("{first:?}")
+        };
         memory.backoff.insert("c".into(), entry.clone());
         let observed = Observed { sandbox: sandbox(), containers: vec![exited(0, 1), exited(1, 1)] };
         let second = plan(&pod("Always"), &observed, &memory, now());
@@ -272,7 +299,10 @@ mod tests {
     fn a_finished_pod_loses_its_sandbox_and_gets_no_new_one() {
         let memory = Memory::default();
         let observed = Observed { sandbox: sandbox(), containers: vec![exited(0, 0)] };
-        assert_eq!(plan(&pod("Never"), &observed, &memory, now()).actions, [Action::KillSandbox { id: "s".into() }]);
+        assert_eq!(
+            plan(&pod("Never"), &observed, &memory, now()).actions,
+            [Action::KillSandbox { id: "s".into() }]
+        );
         let observed = Observed { sandbox: None, containers: vec![exited(0, 0)] };
         assert_eq!(plan(&pod("OnFailure"), &observed, &memory, now()), Plan::default());
     }
@@ -283,14 +313,20 @@ mod tests {
         observed.sandbox.as_mut().expect("set above").ready = false;
         let plan = plan(&pod("Always"), &observed, &Memory::default(), now());
         assert!(plan.sandbox_changed);
-        assert_eq!(plan.actions, [Action::KillSandbox { id: "s".into() }, Action::CreateSandbox { attempt: 1 }]);
+        assert_eq!(
+            plan.actions,
+            [Action::KillSandbox { id: "s".into() }, Action::CreateSandbox { attempt: 1 }]
+        );
     }
 
     #[test]
     fn a_new_image_replaces_the_container() {
         let mut changed = pod("Never");
         changed["spec"]["containers"][0]["image"] = json!("i2");
-        let observed = Observed { sandbox: sandbox(), containers: vec![container(0, State::Running { started: now() })] };
+        let observed = Observed {
+            sandbox: sandbox(),
+            containers: vec![container(0, State::Running { started: now() })],
+        };
         let killed = plan(&changed, &observed, &Memory::default(), now());
         let [Action::Kill { message, .. }] = &killed.actions[..] else { panic!("{killed:?}") };
         assert_eq!(message, "Container c definition changed, will be restarted");
@@ -306,12 +342,18 @@ mod tests {
     fn containers_lost_with_the_machine_restart_by_policy_and_are_counted() {
         let ran = |policy: &str| {
             let mut pod = pod(policy);
-            pod["status"]["containerStatuses"] = json!([{"name": "c", "restartCount": 2, "containerID": "minke://old"}]);
+            pod["status"]["containerStatuses"] =
+                json!([{"name": "c", "restartCount": 2, "containerID": "minke://old"}]);
             pod
         };
         let observed = Observed { sandbox: sandbox(), containers: vec![] };
-        let plan_of = |policy: &str, observed: &Observed| plan(&ran(policy), observed, &Memory::default(), now()).actions;
-        assert_eq!(plan_of("Always", &observed), [Action::Start { container: "c".into(), attempt: 3, backoff: None }]);
+        let plan_of = |policy: &str, observed: &Observed| {
+            plan(&ran(policy), observed, &Memory::default(), now()).actions
+        };
+        assert_eq!(
+            plan_of("Always", &observed),
+            [Action::Start { container: "c".into(), attempt: 3, backoff: None }]
+        );
         assert!(plan_of("Never", &Observed::default()).is_empty(), "it ran, and is not to run again");
     }
 }

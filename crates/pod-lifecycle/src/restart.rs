@@ -19,7 +19,8 @@ pub fn should_restart(spec: &Value, container: &Value, code: i32) -> bool {
 }
 
 fn exit_code_matches(codes: &Value, code: i32) -> bool {
-    let listed = codes["values"].as_array().into_iter().flatten().any(|v| v.as_i64() == Some(i64::from(code)));
+    let listed =
+        codes["values"].as_array().into_iter().flatten().any(|v| v.as_i64() == Some(i64::from(code)));
     match codes["operator"].as_str() {
         Some("In") => listed,
         Some("NotIn") => !listed,

@@ -24,7 +24,13 @@ pub struct Context {
 }
 
 /// The new status, built on the one the API has. `runtime` prefixes container ids (`minke`).
-pub fn pod_status(pod: &Value, observed: &Observed, context: &Context, runtime: &str, now: Timestamp) -> Value {
+pub fn pod_status(
+    pod: &Value,
+    observed: &Observed,
+    context: &Context,
+    runtime: &str,
+    now: Timestamp,
+) -> Value {
     let old = &pod["status"];
     let spec = &pod["spec"];
     let statuses = container_statuses(pod, observed, context, runtime);
@@ -67,7 +73,8 @@ pub fn pod_status(pod: &Value, observed: &Observed, context: &Context, runtime: 
     status.insert("conditions".into(), conditions(pod, observed, &statuses, phase, now));
     // A Pod that was turned away never had containers: its reason is all there is to show.
     let nothing = observed.sandbox.is_none() && observed.containers.is_empty();
-    let turned_away = (context.failed.is_some() || terminal) && nothing && old.get("containerStatuses").is_none();
+    let turned_away =
+        (context.failed.is_some() || terminal) && nothing && old.get("containerStatuses").is_none();
     if !turned_away {
         status.insert("containerStatuses".into(), Value::Array(statuses));
     }
@@ -115,7 +122,11 @@ fn container_statuses(
     containers(&pod["spec"])
         .map(|container| {
             let name = name_of(container);
-            let old = pod["status"]["containerStatuses"].as_array().into_iter().flatten().find(|s| s["name"] == name);
+            let old = pod["status"]["containerStatuses"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|s| s["name"] == name);
             (name.to_string(), container_status(container, old, observed, context, runtime))
         })
         .collect()
@@ -263,7 +274,8 @@ fn mounts(status: &mut Value, container: &Value) {
 
 /// The phase of a Pod without init containers.
 fn phase(spec: &Value, statuses: &BTreeMap<String, Value>, terminating: bool) -> &'static str {
-    let (mut running, mut waiting, mut stopped, mut restarting, mut succeeded, mut unknown) = (0, 0, 0, 0, 0, 0);
+    let (mut running, mut waiting, mut stopped, mut restarting, mut succeeded, mut unknown) =
+        (0, 0, 0, 0, 0, 0);
     for container in containers(spec) {
         let Some(status) = statuses.get(name_of(container)) else {
             unknown += 1;
@@ -299,12 +311,16 @@ fn phase(spec: &Value, statuses: &BTreeMap<String, Value>, terminating: bool) ->
 }
 
 /// Condition types that the kubelet owns.
-const OWNED: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+const OWNED: [&str; 5] =
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
 fn conditions(pod: &Value, observed: &Observed, statuses: &[Value], phase: &str, now: Timestamp) -> Value {
     let old: Vec<&Value> = pod["status"]["conditions"].as_array().into_iter().flatten().collect();
-    let mut all: Vec<Value> =
-        old.iter().filter(|c| !OWNED.contains(&c["type"].as_str().unwrap_or_default())).map(|c| (*c).clone()).collect();
+    let mut all: Vec<Value> = old
+        .iter()
+        .filter(|c| !OWNED.contains(&c["type"].as_str().unwrap_or_default()))
+        .map(|c| (*c).clone())
+        .collect();
     let ready = containers_ready(&pod["spec"], statuses, phase);
     let initialized = (true, if phase == "Succeeded" { "PodCompleted" } else { "" }, String::new());
     let sandbox = observed.sandbox.as_ref().is_some_and(|s| s.ready);
@@ -322,7 +338,8 @@ fn conditions(pod: &Value, observed: &Observed, statuses: &[Value], phase: &str,
             Some(before) if before["status"] == status => before["lastTransitionTime"].clone(),
             _ => json!(Time(now).to_string()),
         };
-        let mut condition = json!({"type": kind, "status": status, "lastProbeTime": null, "lastTransitionTime": since});
+        let mut condition =
+            json!({"type": kind, "status": status, "lastProbeTime": null, "lastTransitionTime": since});
         if let Some(generation) = pod["metadata"]["generation"].as_i64() {
             condition["observedGeneration"] = json!(generation);
         }
@@ -360,7 +377,11 @@ fn containers_ready(spec: &Value, statuses: &[Value], phase: &str) -> (bool, &'s
     if !unready.is_empty() {
         messages.push(format!("containers with unready status: [{}]", unready.join(" ")));
     }
-    if messages.is_empty() { (true, "", String::new()) } else { (false, "ContainersNotReady", messages.join(", ")) }
+    if messages.is_empty() {
+        (true, "", String::new())
+    } else {
+        (false, "ContainersNotReady", messages.join(", "))
+    }
 }
 
 #[cfg(test)]

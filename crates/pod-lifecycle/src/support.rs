@@ -43,12 +43,20 @@ pub fn unsupported_fields(pod: &Value) -> Vec<String> {
         for (j, source) in list(&volume["projected"]["sources"]).enumerate() {
             for field in source.as_object().into_iter().flatten().map(|(key, _)| key) {
                 let known = ["configMap", "secret", "downwardAPI", "serviceAccountToken"];
-                check(!known.contains(&field.as_str()), format!("spec.volumes[{i}].projected.sources[{j}].{field}"));
+                check(
+                    !known.contains(&field.as_str()),
+                    format!("spec.volumes[{i}].projected.sources[{j}].{field}"),
+                );
             }
         }
     }
     for (i, container) in list(&spec["containers"]).enumerate() {
-        container_fields(container, &format!("spec.containers[{i}]"), spec["hostNetwork"] == true, &mut check);
+        container_fields(
+            container,
+            &format!("spec.containers[{i}]"),
+            spec["hostNetwork"] == true,
+            &mut check,
+        );
     }
     found
 }
@@ -63,11 +71,17 @@ fn container_fields(container: &Value, at: &str, host_network: bool, check: &mut
     }
     for (i, port) in list(&container["ports"]).enumerate() {
         // On the host's network the port is the container's own.
-        check(!host_network && port["hostPort"].as_i64().is_some_and(|p| p > 0), format!("{at}.ports[{i}].hostPort"));
+        check(
+            !host_network && port["hostPort"].as_i64().is_some_and(|p| p > 0),
+            format!("{at}.ports[{i}].hostPort"),
+        );
     }
     for (i, mount) in list(&container["volumeMounts"]).enumerate() {
         for field in ["subPath", "subPathExpr"] {
-            check(mount[field].as_str().is_some_and(|s| !s.is_empty()), format!("{at}.volumeMounts[{i}].{field}"));
+            check(
+                mount[field].as_str().is_some_and(|s| !s.is_empty()),
+                format!("{at}.volumeMounts[{i}].{field}"),
+            );
         }
     }
     for (i, env) in list(&container["env"]).enumerate() {
@@ -77,7 +91,10 @@ fn container_fields(container: &Value, at: &str, host_network: bool, check: &mut
     for field in ["seLinuxOptions", "windowsOptions", "appArmorProfile"] {
         check(!is_empty(&security[field]), format!("{at}.securityContext.{field}"));
     }
-    check(security["procMount"].as_str().is_some_and(|p| p != "Default"), format!("{at}.securityContext.procMount"));
+    check(
+        security["procMount"].as_str().is_some_and(|p| p != "Default"),
+        format!("{at}.securityContext.procMount"),
+    );
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

@@ -32,7 +32,8 @@ impl Diagnosis {
         let preemption = if self.never_preempts {
             "not eligible due to preemptionPolicy=Never.".to_string()
         } else {
-            let kinds = self.nodes.iter().map(|n| if n.rejection.resolvable { NO_VICTIMS } else { NOT_HELPFUL });
+            let kinds =
+                self.nodes.iter().map(|n| if n.rejection.resolvable { NO_VICTIMS } else { NOT_HELPFUL });
             self.summary(kinds)
         };
         format!("{} preemption: {preemption}", self.summary(reasons))
@@ -44,7 +45,8 @@ impl Diagnosis {
         for reason in reasons {
             *counts.entry(reason).or_default() += 1;
         }
-        let mut parts: Vec<String> = counts.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let mut parts: Vec<String> =
+            counts.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         parts.sort();
         format!("0/{} nodes are available: {}.", self.nodes.len(), parts.join(", "))
     }

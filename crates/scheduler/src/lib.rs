@@ -6,8 +6,8 @@
 
 mod diagnosis;
 mod framework;
-mod pod;
 pub mod plugins;
+mod pod;
 mod queue;
 mod resources;
 mod schedule;

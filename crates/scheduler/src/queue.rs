@@ -55,14 +55,17 @@ impl Queue {
     pub fn set(&mut self, pod: PodInfo, now: Timestamp) {
         match self.waiting.get_mut(&pod.uid) {
             Some(entry) => {
-                if entry.pod.pod["spec"] != pod.pod["spec"] || entry.pod.pod["metadata"]["labels"] != pod.pod["metadata"]["labels"] {
+                if entry.pod.pod["spec"] != pod.pod["spec"]
+                    || entry.pod.pod["metadata"]["labels"] != pod.pod["metadata"]["labels"]
+                {
                     entry.parked = false;
                 }
                 entry.pod = pod;
             }
             None => {
                 let plugins = BTreeSet::new();
-                let entry = Waiting { pod, queued: now, attempts: 0, plugins, not_before: now, parked: false };
+                let entry =
+                    Waiting { pod, queued: now, attempts: 0, plugins, not_before: now, parked: false };
                 self.waiting.insert(entry.pod.uid.clone(), entry);
             }
         }
@@ -87,7 +90,9 @@ impl Queue {
     /// The next Pod to try; it stays in the queue until removed or refused.
     pub fn next(&self, now: Timestamp) -> Option<PodInfo> {
         let ready = self.waiting.values().filter(|w| w.is_ready(now));
-        ready.min_by_key(|w| (std::cmp::Reverse(w.pod.priority), w.queued, w.pod.uid.clone())).map(|w| w.pod.clone())
+        ready
+            .min_by_key(|w| (std::cmp::Reverse(w.pod.priority), w.queued, w.pod.uid.clone()))
+            .map(|w| w.pod.clone())
     }
 
     /// How long until some Pod is ready, if nothing happens.
@@ -131,7 +136,11 @@ impl Waiting {
     }
 
     fn ready_at(&self) -> Timestamp {
-        if self.parked { self.not_before.checked_add(FLUSH).unwrap_or(self.not_before) } else { self.not_before }
+        if self.parked {
+            self.not_before.checked_add(FLUSH).unwrap_or(self.not_before)
+        } else {
+            self.not_before
+        }
     }
 
     fn is_ready(&self, now: Timestamp) -> bool {
@@ -146,7 +155,9 @@ mod tests {
     use std::sync::Arc;
 
     fn pod(uid: &str, priority: i64) -> PodInfo {
-        PodInfo::new(Arc::new(json!({"metadata": {"name": uid, "uid": uid}, "spec": {"priority": priority, "containers": []}})))
+        PodInfo::new(Arc::new(
+            json!({"metadata": {"name": uid, "uid": uid}, "spec": {"priority": priority, "containers": []}}),
+        ))
     }
 
     fn at(seconds: i64) -> Timestamp {

@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn init_steps_count_by_their_peak_and_sidecars_add_up() {
-        let cpu = |name: &str, amount: &str| json!({"name": name, "resources": {"requests": {"cpu": amount}}});
+        let cpu =
+            |name: &str, amount: &str| json!({"name": name, "resources": {"requests": {"cpu": amount}}});
         let mut sidecar = cpu("s", "100m");
         sidecar["restartPolicy"] = json!("Always");
         let spec = json!({"containers": [cpu("a", "200m"), cpu("b", "300m")],

@@ -103,13 +103,19 @@ mod tests {
              preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, \
              2 No preemption victims found for incoming pod."
         );
-        assert_eq!(message(&Snapshot::default(), &pod("p", json!({}), "1")), "no nodes available to schedule pods");
+        assert_eq!(
+            message(&Snapshot::default(), &pod("p", json!({}), "1")),
+            "no nodes available to schedule pods"
+        );
     }
 
     #[test]
     fn selectors_cordons_and_names_are_told() {
         let nodes = snapshot(&[node("a", "1", json!({"unschedulable": true}))]);
-        assert!(message(&nodes, &pod("p", json!({}), "1m")).starts_with("0/1 nodes are available: 1 node(s) were unschedulable."));
+        assert!(
+            message(&nodes, &pod("p", json!({}), "1m"))
+                .starts_with("0/1 nodes are available: 1 node(s) were unschedulable.")
+        );
         let nodes = snapshot(&[node("a", "1", json!({}))]);
         let wants = pod("p", json!({"nodeSelector": {"disktype": "ssd"}}), "1m");
         assert!(message(&nodes, &wants).contains("1 node(s) didn't match Pod's node affinity/selector."));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// One key at one revision.
 #[derive(Debug)]
@@ -15,7 +15,9 @@ pub struct Entry {
     /// When the key goes by itself (Unix milliseconds), if ever.
     pub expires_ms: Option<i64>,
     pub value: Bytes,
-    tree: OnceLock<Arc<Value>>,
+    /// Alive as long as some reader holds it: a parsed object is many times the size of its bytes,
+    /// and the history keeps entries that nobody will read again.
+    tree: Mutex<Weak<Value>>,
 }
 
 impl Entry {
@@ -26,18 +28,19 @@ impl Entry {
             mod_revision: modified,
             expires_ms,
             value,
-            tree: OnceLock::new(),
+            tree: Mutex::default(),
         }
     }
 
-    /// The parsed form, made once by `parse` on first use and shared afterwards.
-    pub fn tree(&self, parse: impl FnOnce(&Entry) -> Value) -> &Arc<Value> {
-        self.tree.get_or_init(|| Arc::new(parse(self)))
-    }
-
-    /// Hands over a parsed form the writer already has, so that nobody parses the bytes again.
-    pub fn set_tree(&self, tree: Arc<Value>) {
-        let _already_there = self.tree.set(tree);
+    /// The parsed form, made by `parse` unless somebody still holds one.
+    pub fn tree(&self, parse: impl FnOnce(&Entry) -> Value) -> Arc<Value> {
+        let mut held = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tree) = held.upgrade() {
+            return tree;
+        }
+        let tree = Arc::new(parse(self));
+        *held = Arc::downgrade(&tree);
+        tree
     }
 }
 

@@ -17,8 +17,13 @@ pub enum Negotiated {
 }
 
 /// Subprotocols of exec and attach, best first.
-const COMMAND_WEBSOCKET: [&str; 5] =
-    ["v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io", "channel.k8s.io", "base64.channel.k8s.io"];
+const COMMAND_WEBSOCKET: [&str; 5] = [
+    "v5.channel.k8s.io",
+    "v4.channel.k8s.io",
+    "v4.base64.channel.k8s.io",
+    "channel.k8s.io",
+    "base64.channel.k8s.io",
+];
 const COMMAND_SPDY: [&str; 5] =
     ["v5.channel.k8s.io", "v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"];
 /// Subprotocols of port-forward.
@@ -37,7 +42,10 @@ const SPDY_PROTOCOL: &str = "x-stream-protocol-version";
 ///
 /// # Errors
 /// The refusal to send (400 or 403), as upstream words it.
-pub fn negotiate_command(method: &Method, headers: &HeaderMap) -> Result<(Response<()>, Negotiated), Refusal> {
+pub fn negotiate_command(
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<(Response<()>, Negotiated), Refusal> {
     negotiate(method, headers, &COMMAND_WEBSOCKET, &COMMAND_SPDY)
 }
 
@@ -58,7 +66,8 @@ fn negotiate(
     websocket: &[&str],
     spdy: &[&str],
 ) -> Result<(Response<()>, Negotiated), Refusal> {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let text =
+        |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     let upgrade = text("upgrade");
     if method == Method::GET && upgrade.contains("websocket") {
         return accept_websocket(headers, websocket);
@@ -86,10 +95,7 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn accept_websocket(
-    headers: &HeaderMap,
-    known: &[&str],
-) -> Result<(Response<()>, Negotiated), Refusal> {
+fn accept_websocket(headers: &HeaderMap, known: &[&str]) -> Result<(Response<()>, Negotiated), Refusal> {
     let Some(key) = headers.get("sec-websocket-key") else {
         return Err(refuse(StatusCode::BAD_REQUEST, "missing Sec-WebSocket-Key".into()));
     };
@@ -97,7 +103,8 @@ fn accept_websocket(
     // Without an offer the oldest protocol is meant.
     let oldest = offered.is_empty().then_some("channel.k8s.io");
     let Some(protocol) = known.iter().find(|k| offered.iter().any(|o| o == *k)).copied().or(oldest) else {
-        let message = format!("unable to upgrade websocket connection: no protocol of {offered:?} is supported");
+        let message =
+            format!("unable to upgrade websocket connection: no protocol of {offered:?} is supported");
         return Err(refuse(StatusCode::FORBIDDEN, message));
     };
     let mut response = Response::new(());
@@ -122,7 +129,9 @@ fn accept_spdy(headers: &HeaderMap, known: &[&str]) -> Result<(Response<()>, Neg
     let Some(protocol) = chosen else {
         let mut response = refuse(
             StatusCode::FORBIDDEN,
-            format!("unable to upgrade: unable to negotiate protocol: client supports {offered:?}, server accepts {known:?}"),
+            format!(
+                "unable to upgrade: unable to negotiate protocol: client supports {offered:?}, server accepts {known:?}"
+            ),
         );
         for known in known {
             response.headers_mut().append("x-accepted-stream-protocol-versions", value(known));
@@ -160,7 +169,11 @@ mod tests {
         let (response, negotiated) = negotiate_command(&Method::GET, &python).expect("known");
         assert_eq!(negotiated, Negotiated::WebSocket { protocol: "v5.channel.k8s.io".into() });
         assert_eq!(response.headers()["sec-websocket-accept"], "HSmrc0sMlYUkAGmm5OPpG2HaGWk=");
-        let old = headers(&[("upgrade", "SPDY/3.1"), ("x-stream-protocol-version", "v4.channel.k8s.io"), ("x-stream-protocol-version", "v3.channel.k8s.io")]);
+        let old = headers(&[
+            ("upgrade", "SPDY/3.1"),
+            ("x-stream-protocol-version", "v4.channel.k8s.io"),
+            ("x-stream-protocol-version", "v3.channel.k8s.io"),
+        ]);
         let (_, negotiated) = negotiate_command(&Method::POST, &old).expect("known");
         assert_eq!(negotiated, Negotiated::Spdy { protocol: "v4.channel.k8s.io".into() });
         assert_eq!(negotiate_command(&Method::POST, &headers(&[])).expect_err("no upgrade").status(), 400);

@@ -80,7 +80,12 @@ impl RemoteCommand {
     ///
     /// # Errors
     /// If it does not in time.
-    pub async fn start(env: &Env, io: Upgrade, negotiated: &Negotiated, streams: Streams) -> io::Result<RemoteCommand> {
+    pub async fn start(
+        env: &Env,
+        io: Upgrade,
+        negotiated: &Negotiated,
+        streams: Streams,
+    ) -> io::Result<RemoteCommand> {
         match negotiated {
             Negotiated::WebSocket { protocol } => Ok(over_websocket(env, io, protocol).await),
             Negotiated::Spdy { protocol } => {

@@ -40,7 +40,8 @@ pub struct Channels {
 }
 
 async fn open<S: AsyncRead + AsyncWrite + Unpin>(io: S) -> WebSocketStream<S> {
-    let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX)).max_frame_size(Some(MESSAGE_MAX));
+    let config =
+        WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX)).max_frame_size(Some(MESSAGE_MAX));
     WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await
 }
 
@@ -109,7 +110,10 @@ fn unpack(encoding: Encoding, message: Message) -> Option<Packet> {
 }
 
 /// The messages of a WebSocket as one byte stream.
-pub async fn byte_stream(env: &Env, io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> DuplexStream {
+pub async fn byte_stream(
+    env: &Env,
+    io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> DuplexStream {
     let (mut sink, mut stream) = open(io).await.split();
     let (ours, theirs) = tokio::io::duplex(crate::CHUNK_BYTES * 2);
     let (mut read, mut write) = tokio::io::split(ours);

@@ -187,7 +187,10 @@ fn downward_files(
             resource_value(pod, &Value::Null, &item["resourceFieldRef"], &sources.node_allocatable)?
         };
         let mode = item["mode"].as_u64().map_or(mode, |mode| mode as u32);
-        files.insert(item["path"].as_str().unwrap_or_default().into(), File { bytes: text.into_bytes(), mode });
+        files.insert(
+            item["path"].as_str().unwrap_or_default().into(),
+            File { bytes: text.into_bytes(), mode },
+        );
     }
     Ok(())
 }
@@ -204,7 +207,9 @@ mod tests {
             (Kind::ConfigMap, "cm".into()),
             Arc::new(json!({"data": {"a": "1", "b": "2"}, "binaryData": {"c": "AAE="}})),
         );
-        sources.objects.insert((Kind::Secret, "s".into()), Arc::new(json!({"data": {"password": "czNjcmV0"}})));
+        sources
+            .objects
+            .insert((Kind::Secret, "s".into()), Arc::new(json!({"data": {"password": "czNjcmV0"}})));
         sources
     }
 
@@ -221,13 +226,15 @@ mod tests {
         let all = files(json!({"name": "v", "configMap": {"name": "cm"}})).expect("exists");
         assert_eq!(all.len(), 3);
         assert_eq!(all[0], ("a".into(), "1".into(), 0o644));
-        let some = files(json!({"configMap": {"name": "cm", "items": [{"key": "b", "path": "x/y", "mode": 256}]}}));
+        let some =
+            files(json!({"configMap": {"name": "cm", "items": [{"key": "b", "path": "x/y", "mode": 256}]}}));
         assert_eq!(some, Ok(vec![("x/y".into(), "2".into(), 0o400)]));
     }
 
     #[test]
     fn missing_objects_and_keys_are_named() {
-        let missing = |optional: bool| files(json!({"configMap": {"name": "app-config", "optional": optional}}));
+        let missing =
+            |optional: bool| files(json!({"configMap": {"name": "app-config", "optional": optional}}));
         assert_eq!(missing(false), Err("configmap \"app-config\" not found".into()));
         assert_eq!(missing(true), Ok(vec![]));
         let key = files(json!({"secret": {"secretName": "s", "items": [{"key": "nope", "path": "p"}]}}));

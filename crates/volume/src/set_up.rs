@@ -56,7 +56,13 @@ impl Volumes {
     }
 
     /// Host path of an emptyDir, made on first use.
-    pub fn empty_dir(&self, uid: &str, name: &str, options: EmptyDir, group: Option<u32>) -> io::Result<PathBuf> {
+    pub fn empty_dir(
+        &self,
+        uid: &str,
+        name: &str,
+        options: EmptyDir,
+        group: Option<u32>,
+    ) -> io::Result<PathBuf> {
         let dir = self.volume_dir(uid, "empty-dir", name);
         if dir.exists() && (!options.memory || is_mount_point(&dir)?) {
             return Ok(dir);
@@ -93,7 +99,8 @@ impl Volumes {
     pub fn host_path(&self, path: &str, kind: &str) -> Result<PathBuf, String> {
         use std::os::unix::fs::FileTypeExt;
         let target = PathBuf::from(path);
-        let is = |check: fn(&fs::FileType) -> bool| fs::metadata(&target).is_ok_and(|m| check(&m.file_type()));
+        let is =
+            |check: fn(&fs::FileType) -> bool| fs::metadata(&target).is_ok_and(|m| check(&m.file_type()));
         let must = |good: bool, what: &str| {
             if good { Ok(()) } else { Err(format!("hostPath type check failed: {path} is not {what}")) }
         };

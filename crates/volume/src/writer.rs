@@ -89,7 +89,10 @@ fn check_paths(payload: &Payload) -> io::Result<()> {
     for path in payload.keys() {
         let inside = Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
         if path.is_empty() || !inside || path.starts_with("..") {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("invalid path in volume: {path:?}")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("invalid path in volume: {path:?}"),
+            ));
         }
     }
     Ok(())

@@ -82,7 +82,8 @@ fn append(
     dir: &Path,
     links: &mut BTreeMap<u64, PathBuf>,
 ) -> io::Result<()> {
-    let mut names: Vec<_> = fs::read_dir(root.join(dir))?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    let mut names: Vec<_> =
+        fs::read_dir(root.join(dir))?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
     names.sort();
     for name in names {
         let path = dir.join(name);

@@ -41,7 +41,7 @@ fn defaults(server: &Server, group: &str, resource: &str, mark: &str) -> Vec<Str
     let trees = classes.iter().map(|entry| codec::tree(entry));
     let marked = trees.filter(|class| meta::annotation(class, mark) == Some("true"));
     let mut found: Vec<(Option<Time>, std::cmp::Reverse<String>)> = marked
-        .map(|class| (meta::creation_timestamp(class), std::cmp::Reverse(meta::name(class).to_owned())))
+        .map(|class| (meta::creation_timestamp(&class), std::cmp::Reverse(meta::name(&class).to_owned())))
         .collect();
     found.sort();
     found.into_iter().map(|(_, name)| name.0).collect()

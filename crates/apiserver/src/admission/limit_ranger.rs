@@ -15,7 +15,7 @@ const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 
 fn ranges(server: &Server, namespace: &str) -> Vec<Arc<Value>> {
     let all = server.store.list(&Target::core("limitranges").prefix(namespace));
-    all.iter().map(|entry| codec::tree(entry).clone()).collect()
+    all.iter().map(|entry| codec::tree(entry)).collect()
 }
 
 fn limits(range: &Value) -> impl Iterator<Item = &Value> {

@@ -22,7 +22,7 @@ pub(super) fn check_create(server: &Server, target: Target, namespace: &str, obj
         return Err(Box::new(Status::not_found(&namespaces.group_resource(), namespace)));
     };
     let found = codec::tree(&entry);
-    if !meta::is_deleting(found)
+    if !meta::is_deleting(&found)
         && found.pointer("/status/phase").and_then(Value::as_str) != Some("Terminating")
     {
         return Ok(());

@@ -129,7 +129,7 @@ pub(super) fn check_delete(server: &Server, call: &Call, place: &Place) -> Resul
     }
     if is(place.target, "", "pods")
         && let Some(entry) = server.store.get(&place.key())
-        && !bound_to(codec::tree(&entry), node)
+        && !bound_to(&codec::tree(&entry), node)
     {
         return deny(
             place.target,

@@ -59,7 +59,7 @@ fn template(target: Target) -> Option<&'static str> {
 
 fn namespace_of(server: &Server, name: &str) -> Option<std::sync::Arc<Value>> {
     let entry = server.store.get(&Target::core("namespaces").key("", name))?;
-    Some(codec::tree(&entry).clone())
+    Some(codec::tree(&entry))
 }
 
 /// Checks a new object: Pods may be refused, what makes Pods only gets a warning.

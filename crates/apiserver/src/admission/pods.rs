@@ -23,14 +23,13 @@ pub(super) fn priority(server: &Server, target: Target, pod: &mut Value) -> Resu
     let name = pod["spec"]["priorityClassName"].as_str().unwrap_or_default().to_owned();
     let class = if name.is_empty() {
         let all = server.store.list(&classes.prefix(""));
-        let defaults =
-            all.iter().map(|entry| codec::tree(entry).clone()).filter(|c| c["globalDefault"] == true);
+        let defaults = all.iter().map(|entry| codec::tree(entry)).filter(|c| c["globalDefault"] == true);
         defaults.min_by_key(|class| class["value"].as_i64())
     } else {
         let Some(entry) = server.store.get(&classes.key("", &name)) else {
             return Err(forbidden(target, pod, format!("no PriorityClass with name {name} was found")));
         };
-        Some(codec::tree(&entry).clone())
+        Some(codec::tree(&entry))
     };
     let value = class.as_ref().and_then(|class| class["value"].as_i64()).unwrap_or(0);
     let policy =
@@ -81,7 +80,7 @@ pub(super) fn runtime_class(server: &Server, target: Target, pod: &mut Value) ->
         let quoted = apimachinery::go::quote(&name);
         return Err(forbidden(target, pod, format!("pod rejected: RuntimeClass {quoted} not found")));
     };
-    let class = codec::tree(&entry).clone();
+    let class = codec::tree(&entry);
     if let Some(overhead) = class.pointer("/overhead/podFixed") {
         let asked = pod["spec"].get("overhead").filter(|o| !o.is_null());
         if asked.is_some_and(|asked| asked != overhead) {

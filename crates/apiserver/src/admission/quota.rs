@@ -31,7 +31,7 @@ pub(super) async fn check_create(
         return Ok(None);
     }
     let quotas = server.store.list(&Target::core("resourcequotas").prefix(namespace));
-    let quotas: Vec<Arc<Value>> = quotas.iter().map(|entry| codec::tree(entry).clone()).collect();
+    let quotas: Vec<Arc<Value>> = quotas.iter().map(|entry| codec::tree(entry)).collect();
     if quotas.is_empty() {
         return Ok(None);
     }
@@ -98,7 +98,7 @@ fn check_one(server: &Server, quota: &Value, target: Target, namespace: &str, ob
 }
 
 fn codec_tree(entry: &Arc<store::Entry>) -> Arc<Value> {
-    codec::tree(entry).clone()
+    codec::tree(entry)
 }
 
 /// Pods that have ended use nothing.

@@ -57,7 +57,7 @@ pub(super) fn check(
             let roles = Target::of(api::find(GROUP, "v1", resource).expect("roles are in the table"));
             let entry = server.store.get(&roles.key(if cluster_wide { "" } else { namespace }, role));
             let entry = entry.ok_or_else(|| Box::new(Status::not_found(&roles.group_resource(), role)))?;
-            let rules = rules_of(codec::tree(&entry));
+            let rules = rules_of(&codec::tree(&entry));
             held(server, call, &target.group_resource(), meta::name(object), namespace, &rules)
         }
     }

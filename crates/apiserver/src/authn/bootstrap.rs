@@ -24,25 +24,25 @@ pub(super) fn user(server: &Server, token: &str) -> Option<UserInfo> {
     let key = Target::core("secrets").key("kube-system", &format!("bootstrap-token-{id}"));
     let entry = server.store.get(&key)?;
     let object = codec::tree(&entry);
-    if object["type"] != TYPE || apimachinery::meta::is_deleting(object) {
+    if object["type"] != TYPE || apimachinery::meta::is_deleting(&object) {
         return None;
     }
     // Hashes are compared: how long it takes says nothing about the secret.
-    if Sha256::digest(data(object, "token-secret")?) != Sha256::digest(secret) {
+    if Sha256::digest(data(&object, "token-secret")?) != Sha256::digest(secret) {
         return None;
     }
-    if data(object, "token-id")? != id.as_bytes()
-        || data(object, "usage-bootstrap-authentication")? != b"true"
+    if data(&object, "token-id")? != id.as_bytes()
+        || data(&object, "usage-bootstrap-authentication")? != b"true"
     {
         return None;
     }
-    if let Some(expiration) = data(object, "expiration") {
+    if let Some(expiration) = data(&object, "expiration") {
         let expiration = Time::parse(std::str::from_utf8(&expiration).ok()?).ok()?;
         if expiration.0 <= server.env.now() {
             return None;
         }
     }
-    let extra = data(object, "auth-extra-groups").unwrap_or_default();
+    let extra = data(&object, "auth-extra-groups").unwrap_or_default();
     let extra = String::from_utf8(extra).ok()?;
     let extra = extra.split(',').map(str::trim).filter(|group| group.starts_with("system:bootstrappers:"));
     let groups = std::iter::once(GROUP).chain(extra).map(str::to_owned).collect();

@@ -114,7 +114,7 @@ fn bound_user(server: &Server, claims: &Value) -> Option<UserInfo> {
         let key = Target::core(resource).key(namespace, reference["name"].as_str().unwrap_or_default());
         let entry = server.store.get(&key)?;
         let tree = codec::tree(&entry);
-        (meta::uid(tree) == reference["uid"].as_str()?).then_some(())
+        (meta::uid(&tree) == reference["uid"].as_str()?).then_some(())
     };
     let account = &bound["serviceaccount"];
     alive("serviceaccounts", account, namespace)?;

@@ -78,7 +78,7 @@ fn lease(node: &str, a: &Attributes<'_>) -> Result<(), String> {
 
 fn pods_of(server: &Server, node: &str) -> Vec<Arc<Value>> {
     let pods = server.store.list(&Target::core("pods").prefix(""));
-    let trees = pods.iter().map(|entry| codec::tree(entry).clone());
+    let trees = pods.iter().map(|entry| codec::tree(entry));
     trees.filter(|pod| pod.pointer("/spec/nodeName").and_then(Value::as_str) == Some(node)).collect()
 }
 

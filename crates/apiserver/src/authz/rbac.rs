@@ -164,7 +164,7 @@ impl Rbac {
 
 fn compile(store: &Store) -> Compiled {
     let load = |resource: &str| -> Vec<Arc<Value>> {
-        store.list(&prefix(resource)).iter().map(|entry| crate::codec::tree(entry).clone()).collect()
+        store.list(&prefix(resource)).iter().map(|entry| crate::codec::tree(entry)).collect()
     };
     let cluster_roles = load("clusterroles");
     let mut roles: HashMap<(String, String), Arc<Vec<Rule>>> = HashMap::new();

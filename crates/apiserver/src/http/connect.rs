@@ -101,7 +101,7 @@ fn pod(server: &Server, path: &ResourcePath) -> Result<Arc<Value>> {
     let target = Target::core("pods");
     let entry = server.store.get(&target.key(&path.namespace, &path.name));
     let entry = entry.ok_or_else(|| Box::new(Status::not_found(&target.group_resource(), &path.name)))?;
-    Ok(codec::tree(&entry).clone())
+    Ok(codec::tree(&entry))
 }
 
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
@@ -307,7 +307,7 @@ fn endpoint(server: &Server, namespace: &str, service: &str, port: &str) -> Opti
     let slices = server.store.list(&target.prefix(namespace));
     let mut found = Vec::new();
     for slice in slices.iter().map(|entry| codec::tree(entry)) {
-        if meta::label(slice, "kubernetes.io/service-name") != Some(service) {
+        if meta::label(&slice, "kubernetes.io/service-name") != Some(service) {
             continue;
         }
         let number = slice["ports"].as_array().into_iter().flatten();

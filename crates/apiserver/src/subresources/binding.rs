@@ -23,7 +23,7 @@ pub(crate) async fn bind(server: &Server, call: &mut Call) -> Result<Answer> {
     for _ in 0..limits::MAX_CONFLICT_TRIES {
         let entry = server.current(&place).await?;
         let old = codec::tree(&entry);
-        let mut new = assign(&place, old, &binding, call)?;
+        let mut new = assign(&place, &old, &binding, call)?;
         copy_topology(server, &mut new);
         if call.dry_run() {
             return Ok(success(201));
@@ -114,7 +114,7 @@ fn copy_topology(server: &Server, pod: &mut Value) {
     let node = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
     let Some(entry) = server.store.get(&Target::core("nodes").key("", node)) else { return };
     for label in ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"] {
-        if let Some(value) = meta::label(codec::tree(&entry), label) {
+        if let Some(value) = meta::label(&codec::tree(&entry), label) {
             meta::set_label(pod, label, value);
         }
     }

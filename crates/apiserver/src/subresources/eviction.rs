@@ -25,7 +25,7 @@ pub(super) async fn evict(server: &Server, call: &mut Call, target: Target) -> R
         return Err(Box::new(Status::bad_request(text)));
     }
     let entry = server.current(&place).await?;
-    let pod = codec::tree(&entry).clone();
+    let pod = codec::tree(&entry);
     if needs_budget(&pod) {
         spend(server, call, &place, &pod).await?;
     }
@@ -67,7 +67,7 @@ async fn spend(server: &Server, call: &Call, place: &Place, pod: &Value) -> Resu
     let target = budgets_target();
     let all = server.store.list(&target.prefix(&place.namespace));
     let matching: Vec<Arc<Entry>> =
-        all.iter().filter(|entry| selects(codec::tree(entry), pod)).cloned().collect();
+        all.iter().filter(|entry| selects(&codec::tree(entry), pod)).cloned().collect();
     match matching.as_slice() {
         [] => Ok(()),
         [budget] => spend_one(server, call, place, pod, budget).await,
@@ -109,8 +109,8 @@ async fn spend_one(
     if !is_ready(pod) && (policy == Some("AlwaysAllow") || enough) {
         return Ok(());
     }
-    let name = meta::name(object);
-    if status("observedGeneration") < meta::generation(object) {
+    let name = meta::name(&object);
+    if status("observedGeneration") < meta::generation(&object) {
         let text = format!("The disruption budget {name} is still being processed by the server.");
         return Err(Box::new(
             Status::too_many_requests(
@@ -130,7 +130,7 @@ async fn spend_one(
     }
     if status("disruptionsAllowed") <= 0 {
         return Err(refused(
-            object,
+            &object,
             format!(
                 "The disruption budget {name} needs {} healthy pods and has {} currently",
                 status("desiredHealthy"),
@@ -138,7 +138,7 @@ async fn spend_one(
             ),
         ));
     }
-    let mut new = (**object).clone();
+    let mut new = (*object).clone();
     let left = status("disruptionsAllowed") - 1;
     let status = meta::object_at(meta::as_object_mut(&mut new), "status");
     status.insert("disruptionsAllowed".into(), left.into());

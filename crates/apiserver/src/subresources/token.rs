@@ -18,7 +18,7 @@ pub(super) async fn request(server: &Server, call: &mut Call, target: Target) ->
     let mut request = call.take_body()?;
     let place = Place::new(target, &call.request.namespace, &call.request.name);
     let entry = server.current(&place).await?;
-    let account = codec::tree(&entry).clone();
+    let account = codec::tree(&entry);
     let audiences = match request.pointer("/spec/audiences").and_then(Value::as_array) {
         Some(audiences) if !audiences.is_empty() => audiences.clone(),
         _ => vec![server.config.issuer.clone().into()],
@@ -86,7 +86,7 @@ fn bound(server: &Server, place: &Place, account: &Value, reference: &Value) -> 
     let target = Target::core(resource);
     let entry = server.store.get(&target.key(namespace, name));
     let entry = entry.ok_or_else(|| Box::new(Status::not_found(&target.group_resource(), name)))?;
-    let object = codec::tree(&entry).clone();
+    let object = codec::tree(&entry);
     if let Some(uid) = reference["uid"].as_str().filter(|uid| !uid.is_empty() && *uid != meta::uid(&object)) {
         let text = format!(
             "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
@@ -104,10 +104,7 @@ fn bound(server: &Server, place: &Place, account: &Value, reference: &Value) -> 
             return Err(Box::new(Status::bad_request(text)));
         }
         let node_name = object.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
-        node = server
-            .store
-            .get(&Target::core("nodes").key("", node_name))
-            .map(|entry| codec::tree(&entry).clone());
+        node = server.store.get(&Target::core("nodes").key("", node_name)).map(|entry| codec::tree(&entry));
     }
     Ok(Bound { claim, object, node })
 }

@@ -73,7 +73,10 @@ fn docker_archives_with_links_between_layers() {
 fn oci_layouts_behind_an_index() {
     let case = Case::new();
     let image = TestImage::new("oci");
-    let archive = oci(&image, json!({"io.containerd.image.name": "r.test/app:1", "org.opencontainers.image.ref.name": "1"}));
+    let archive = oci(
+        &image,
+        json!({"io.containerd.image.name": "r.test/app:1", "org.opencontainers.image.ref.name": "1"}),
+    );
     let imported = case.store.import(&case.file(&archive), None).expect("imported");
     assert_eq!(imported[0].names.iter().collect::<Vec<_>>(), ["r.test/app:1"]);
     let digest = Digest::of(&image.index());
@@ -99,11 +102,23 @@ fn bad_archives_say_what_is_wrong() {
         tar.into_inner().expect("tar into memory")
     };
     let cases: [(Vec<u8>, &str); 6] = [
-        (crate::support::files(&[("a", "b")]), "is neither an OCI layout nor a docker archive (no index.json, no manifest.json)"),
+        (
+            crate::support::files(&[("a", "b")]),
+            "is neither an OCI layout nor a docker archive (no index.json, no manifest.json)",
+        ),
         (b"nonsense".to_vec(), "archive.tar: "),
-        (docker(json!([{"Config": "c.json", "RepoTags": ["a"], "Layers": ["x"]}])), "has an image of 1 layers whose config names 2"),
-        (docker(json!([{"Config": "c.json", "RepoTags": ["a"], "Layers": ["x", "y"]}])), "has no member \"x\""),
-        (docker(json!([{"Config": "c.json", "RepoTags": ["A"], "Layers": ["x", "y"]}])), "has no member \"x\""),
+        (
+            docker(json!([{"Config": "c.json", "RepoTags": ["a"], "Layers": ["x"]}])),
+            "has an image of 1 layers whose config names 2",
+        ),
+        (
+            docker(json!([{"Config": "c.json", "RepoTags": ["a"], "Layers": ["x", "y"]}])),
+            "has no member \"x\"",
+        ),
+        (
+            docker(json!([{"Config": "c.json", "RepoTags": ["A"], "Layers": ["x", "y"]}])),
+            "has no member \"x\"",
+        ),
         (oci(&damaged, json!({"io.containerd.image.name": "a"})), "has no member"),
     ];
     for (bytes, want) in cases {

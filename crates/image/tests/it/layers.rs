@@ -44,7 +44,8 @@ fn any_compression_unpacks_to_the_same() {
 #[test]
 fn wrong_content_is_refused_and_leaves_nothing() {
     let case = Case::new();
-    let error = case.store.add_layer(&Digest::of(b"other"), &files(&[("a", "b")])[..]).expect_err("another digest");
+    let error =
+        case.store.add_layer(&Digest::of(b"other"), &files(&[("a", "b")])[..]).expect_err("another digest");
     assert!(error.to_string().contains("the image is damaged"), "{error}");
     let whole = gzip(&files(&[("a", "b")]));
     assert!(case.store.add_layer(&Digest::of(b"cut"), &whole[..whole.len() / 2]).is_err());
@@ -55,7 +56,8 @@ fn wrong_content_is_refused_and_leaves_nothing() {
 #[test]
 fn whiteouts_become_overlayfs_ones() {
     let case = Case::new();
-    let layer = files(&[("dir/.wh.gone", ""), ("new/.wh..wh..opq", ""), ("new/file", "x"), ("x/.wh..wh.plnk", "")]);
+    let layer =
+        files(&[("dir/.wh.gone", ""), ("new/.wh..wh..opq", ""), ("new/file", "x"), ("x/.wh..wh.plnk", "")]);
     let path = case.unpack(&layer).expect("unpacked");
     let gone = fs::symlink_metadata(path.join("dir/gone")).expect("a whiteout");
     assert!(gone.file_type().is_char_device() && gone.rdev() == 0);
@@ -137,8 +139,11 @@ fn a_link_is_replaced_not_followed() {
 fn owners_modes_and_attributes_are_kept_but_the_kernels_are_not() {
     let case = Case::new();
     let mut tar = tar::Builder::new(Vec::new());
-    tar.append_pax_extensions([("SCHILY.xattr.user.kept", &b"v"[..]), ("SCHILY.xattr.trusted.overlay.redirect", &b"/etc"[..])])
-        .expect("tar into memory");
+    tar.append_pax_extensions([
+        ("SCHILY.xattr.user.kept", &b"v"[..]),
+        ("SCHILY.xattr.trusted.overlay.redirect", &b"/etc"[..]),
+    ])
+    .expect("tar into memory");
     let mut header = header("bin/su", EntryType::Regular);
     header.set_mode(0o4755);
     header.set_uid(0);

@@ -22,8 +22,8 @@ async fn get_from(
     credentials: Option<(&str, &str)>,
 ) -> Result<Arc<Image>, Error> {
     let reference = Reference::parse(name).expect("a good name");
-    let credentials =
-        credentials.map(|(username, password)| Credentials { username: username.into(), password: password.into() });
+    let credentials = credentials
+        .map(|(username, password)| Credentials { username: username.into(), password: password.into() });
     pull(store, registries, &reference, credentials.as_ref(), &Progress::default()).await
 }
 
@@ -50,7 +50,10 @@ async fn by_tag_and_by_digest() {
     assert_eq!(pulled.names.iter().collect::<Vec<_>>(), [&format!("{name}:1")]);
     let index = Digest::of(&image.index());
     assert_eq!(pulled.digests.iter().collect::<Vec<_>>(), [&format!("{name}@{index}")]);
-    assert_eq!((read(&pulled, "etc/base"), read(&pulled, "etc/mark")), (Some("base".into()), Some("one".into())));
+    assert_eq!(
+        (read(&pulled, "etc/base"), read(&pulled, "etc/mark")),
+        (Some("base".into()), Some("one".into()))
+    );
     let bytes: usize = image.blobs.iter().map(Vec::len).sum();
     assert_eq!(pulled.size, bytes as u64);
     assert_eq!(progress.done_bytes.load(Ordering::Relaxed), bytes as u64);
@@ -113,7 +116,9 @@ async fn what_is_not_there_is_not_found() {
         assert!(!error.is_unreachable());
         assert_eq!(
             error.to_string(),
-            format!("failed to pull and unpack image \"{name}\": failed to resolve reference \"{name}\": {name}: not found")
+            format!(
+                "failed to pull and unpack image \"{name}\": failed to resolve reference \"{name}\": {name}: not found"
+            )
         );
     }
 }
@@ -121,7 +126,8 @@ async fn what_is_not_there_is_not_found() {
 #[tokio::test]
 async fn an_absent_registry_is_unreachable() {
     let dir = Dir::new();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let closed =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let name = format!("{closed}/app:1");
     let error = get(&open(&dir), &name, None).await.expect_err("nobody listens");
     assert!(error.is_unreachable());
@@ -144,7 +150,10 @@ async fn damaged_blobs_are_refused_and_leave_nothing() {
     fs::write(registry.blob(&image.blobs[1]), bytes).expect("a file");
     let store = open(&dir);
     let error = get(&store, &format!("{}/app:1", registry.host), None).await.expect_err("damaged");
-    assert!(error.to_string().contains(&format!("layer {} is damaged", Digest::of(&image.blobs[1]))), "{error}");
+    assert!(
+        error.to_string().contains(&format!("layer {} is damaged", Digest::of(&image.blobs[1]))),
+        "{error}"
+    );
     assert!(store.images().is_empty());
     // The other layer may still be unpacked, on a thread of its own.
     let cleared = async {
@@ -165,7 +174,9 @@ async fn mirrors_come_first_and_see_no_credentials() {
     let mirrors = vec![gone.to_string(), format!("http://{}/cache", mirror.address)];
     registries.mirrors.insert(registry.host.clone(), mirrors);
     let name = format!("{}/library/app:1", registry.host);
-    get_from(&open(&dir), &registries, &name, Some(("alice", "secret"))).await.expect("from the registry itself");
+    get_from(&open(&dir), &registries, &name, Some(("alice", "secret")))
+        .await
+        .expect("from the registry itself");
     let seen = mirror.seen();
     let ns = registry.host.replace(':', "%3A");
     assert_eq!(seen[0].target, format!("/cache/v2/library/app/manifests/1?ns={ns}"));
@@ -183,16 +194,22 @@ async fn a_mirror_is_enough() {
 }
 
 /// A registry in the manner of Docker Hub: bearer tokens, blobs elsewhere.
-fn hub(image: &TestImage, store: std::net::SocketAddr) -> impl Fn(std::net::SocketAddr, &Seen) -> Reply + Send + Sync + 'static {
+fn hub(
+    image: &TestImage,
+    store: std::net::SocketAddr,
+) -> impl Fn(std::net::SocketAddr, &Seen) -> Reply + Send + Sync + 'static {
     let (manifest, config) = (image.manifest.clone(), image.config.clone());
     move |own, request| {
         if request.target.starts_with("/token?") {
             let scope = "service=hub&scope=repository%3Ateam%2Fapp%3Apull";
-            let ok = request.authorization.as_deref() == Some("Basic YWxpY2U6c2VjcmV0") && request.target.ends_with(scope);
+            let ok = request.authorization.as_deref() == Some("Basic YWxpY2U6c2VjcmV0")
+                && request.target.ends_with(scope);
             return if ok { Reply::json(200, &json!({"token": "T1"})) } else { Reply::json(401, &json!({})) };
         }
         if request.authorization.as_deref() != Some("Bearer T1") {
-            let challenge = format!("Bearer realm=\"http://{own}/token\",service=\"hub\",scope=\"repository:team/app:pull\"");
+            let challenge = format!(
+                "Bearer realm=\"http://{own}/token\",service=\"hub\",scope=\"repository:team/app:pull\""
+            );
             return Reply::json(401, &json!({})).header("www-authenticate", challenge);
         }
         if request.target == "/v2/team/app/manifests/1" {
@@ -221,7 +238,12 @@ async fn tokens_are_fetched_and_kept_from_other_hosts() {
     let name = format!("{}/team/app:1", registry.address);
     let images = open(&dir);
     let error = get(&images, &name, None).await.expect_err("no anonymous tokens");
-    assert!(error.to_string().ends_with("failed to authorize: failed to fetch anonymous token: unexpected status: 401 Unauthorized"), "{error}");
+    assert!(
+        error.to_string().ends_with(
+            "failed to authorize: failed to fetch anonymous token: unexpected status: 401 Unauthorized"
+        ),
+        "{error}"
+    );
     get(&images, &name, Some(("alice", "secret"))).await.expect("pulled");
     assert!(store.seen().len() == 2 && store.seen().iter().all(|request| request.authorization.is_none()));
 }
@@ -238,7 +260,8 @@ async fn a_broken_connection_is_tried_again() {
         if request.target.contains("/manifests/") {
             return Reply::new(200, manifest.clone());
         }
-        let blob = parts.iter().find(|part| request.target.ends_with(&Digest::of(part))).expect("a known blob");
+        let blob =
+            parts.iter().find(|part| request.target.ends_with(&Digest::of(part))).expect("a known blob");
         if request.target.ends_with(&first) && failed.fetch_add(1, Ordering::Relaxed) < 2 {
             return Reply::new(200, &blob[..10]).header("content-length", blob.len().to_string());
         }
@@ -260,7 +283,14 @@ async fn pulls_at_once_fetch_each_layer_once() {
     let manifest = image.manifest.clone();
     let registry = Scripted::start(move |_, request| match request.target.contains("/manifests/") {
         true => Reply::new(200, manifest.clone()),
-        false => Reply::new(200, parts.iter().find(|part| request.target.ends_with(&Digest::of(part))).expect("a known blob").clone()),
+        false => Reply::new(
+            200,
+            parts
+                .iter()
+                .find(|part| request.target.ends_with(&Digest::of(part)))
+                .expect("a known blob")
+                .clone(),
+        ),
     });
     let store = open(&dir);
     let names: Vec<String> = (0..5).map(|tag| format!("{}/app:{tag}", registry.address)).collect();
@@ -271,7 +301,8 @@ async fn pulls_at_once_fetch_each_layer_once() {
     assert_eq!(store.images().len(), 1);
     assert_eq!(store.images()[0].names.len(), 5);
     for blob in &image.blobs {
-        let asked = registry.seen().iter().filter(|request| request.target.ends_with(&Digest::of(blob))).count();
+        let asked =
+            registry.seen().iter().filter(|request| request.target.ends_with(&Digest::of(blob))).count();
         assert_eq!(asked, 1);
     }
 }
@@ -297,7 +328,8 @@ async fn a_second_pull_asks_only_what_the_tag_stands_for() {
         get(&store, &name, None).await.expect("pulled");
         let first = registry.seen().len();
         get(&store, &name, None).await.expect("pulled again");
-        let methods: Vec<String> = registry.seen()[first..].iter().map(|request| request.method.clone()).collect();
+        let methods: Vec<String> =
+            registry.seen()[first..].iter().map(|request| request.method.clone()).collect();
         // Without HEAD the manifest and the config are fetched; the layers are here in any case.
         let want: &[&str] = if has_head { &["HEAD"] } else { &["HEAD", "GET", "GET"] };
         assert_eq!(methods, want);
@@ -311,7 +343,8 @@ async fn a_host_without_tls_is_reached_but_not_trusted() {
     let mut registries = Registries::default();
     registries.mirrors.insert("r.invalid".into(), vec![format!("https://{}", server.address)]);
     // The registry itself cannot be reached: its refusal is the one that is told.
-    let error = get_from(&open(&dir), &registries, "r.invalid/app:1", None).await.expect_err("nothing to pull");
+    let error =
+        get_from(&open(&dir), &registries, "r.invalid/app:1", None).await.expect_err("nothing to pull");
     assert!(error.is_unreachable(), "{error}");
     assert!(error.to_string().contains("dial tcp: lookup r.invalid: "), "{error}");
     assert!(server.seen().is_empty(), "nothing was said in plain text");
@@ -324,7 +357,10 @@ async fn answers_that_are_no_image_are_refused() {
     let cases = [
         (json!({"schemaVersion": 1, "fsLayers": []}), "schema 1 is not supported"),
         (json!({"schemaVersion": 2, "manifests": []}), "no match for platform in manifest"),
-        (json!({"schemaVersion": 2, "manifests": [{"platform": {"os": "linux", "architecture": "vax"}}]}), "no match for platform"),
+        (
+            json!({"schemaVersion": 2, "manifests": [{"platform": {"os": "linux", "architecture": "vax"}}]}),
+            "no match for platform",
+        ),
         (json!({"schemaVersion": 2, "config": {"digest": "../../../etc/passwd"}}), "not found"),
     ];
     for (manifest, want) in cases {
@@ -335,7 +371,12 @@ async fn answers_that_are_no_image_are_refused() {
         let error = get(&store, &format!("{}/app:1", registry.address), None).await.expect_err("no image");
         assert!(error.to_string().contains(want), "{error}");
     }
-    let limited = Scripted::start(|_, _| Reply::json(429, &json!({"errors": [{"code": "TOOMANYREQUESTS", "message": "slow down"}]})));
+    let limited = Scripted::start(|_, _| {
+        Reply::json(429, &json!({"errors": [{"code": "TOOMANYREQUESTS", "message": "slow down"}]}))
+    });
     let error = get(&store, &format!("{}/app:1", limited.address), None).await.expect_err("limited");
-    assert!(error.to_string().ends_with("429 Too Many Requests - Server message: toomanyrequests: slow down"), "{error}");
+    assert!(
+        error.to_string().ends_with("429 Too Many Requests - Server message: toomanyrequests: slow down"),
+        "{error}"
+    );
 }

@@ -52,7 +52,8 @@ impl Registry {
                 panic!("docker-registry ended before it listened:\n{seen}");
             }
             if let Some((_, rest)) = line.split_once("listening on ") {
-                let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
+                let end =
+                    rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
                 break rest[..end].to_string();
             }
             seen.push_str(&line);

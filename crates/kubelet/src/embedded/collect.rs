@@ -22,8 +22,9 @@ impl Embedded {
             });
             let (images, kept) = (self.inner.parts.images.clone(), self.inner.parts.kept_images.clone());
             let collecting = env.spawn_blocking(move || {
-                let in_use =
-                    |image: &image::Image| used.contains(&image.id) || kept.iter().any(|name| image.names.contains(name));
+                let in_use = |image: &image::Image| {
+                    used.contains(&image.id) || kept.iter().any(|name| image.names.contains(name))
+                };
                 images.collect(HIGH_PERCENT, LOW_PERCENT, &in_use)
             });
             match collecting.await {

@@ -126,7 +126,8 @@ impl Embedded {
         let inventory = supervisor.list().await?;
         let mut records = Records::from_inventory(&inventory);
         for container in records.pods.values_mut().flat_map(|pod| &mut pod.containers) {
-            let image = container.labels["imageId"].as_str().and_then(|id| self.inner.parts.images.resolve(id));
+            let image =
+                container.labels["imageId"].as_str().and_then(|id| self.inner.parts.images.resolve(id));
             container.hold = image.and_then(|image| self.inner.parts.images.hold(&image).ok());
         }
         for ip in records.ips() {

@@ -40,7 +40,8 @@ fn pods_and_host_reach_each_other_and_nothing_is_left() {
         state_dir: state_dir.clone(),
     };
     let node_ip = config.local_addresses[0];
-    let network = PodNetwork::new(Addresses::new(&config.pod_cidr).expect("a range"), &config.prefix, node_ip);
+    let network =
+        PodNetwork::new(Addresses::new(&config.pod_cidr).expect("a range"), &config.prefix, node_ip);
     let (a, b) = (new_netns().expect("made"), new_netns().expect("made"));
     let (ip_a, ip_b) = inside(&host, || {
         Host::set_up(&config).expect("set up");

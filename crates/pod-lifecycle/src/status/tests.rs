@@ -43,7 +43,12 @@ fn status(pod: &Value, observed: &Observed, context: &Context) -> Value {
 }
 
 fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
-    status["conditions"].as_array().expect("a list").iter().find(|c| c["type"] == kind).expect("the kubelet sets it")
+    status["conditions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|c| c["type"] == kind)
+        .expect("the kubelet sets it")
 }
 
 #[test]
@@ -58,7 +63,8 @@ fn before_the_first_start_the_pod_is_pending_and_creating() {
 #[test]
 fn running_is_ready_and_has_addresses() {
     let context = Context { host_ips: vec!["192.0.2.1".into()], ..Context::default() };
-    let status = status(&pod("Always"), &observed(vec![container(0, State::Running { started: at(1) })]), &context);
+    let status =
+        status(&pod("Always"), &observed(vec![container(0, State::Running { started: at(1) })]), &context);
     assert_eq!(status["phase"], "Running");
     assert_eq!((&status["podIP"], &status["hostIP"]), (&json!("10.0.0.2"), &json!("192.0.2.1")));
     assert_eq!(status["containerStatuses"][0]["containerID"], "minke://id0");
@@ -103,9 +109,9 @@ fn a_terminal_phase_is_never_left() {
 #[test]
 fn transition_times_stay_while_the_condition_stays() {
     let mut pod = pod("Always");
-    pod["status"]["conditions"] =
-        json!([{"type": "Ready", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"}, {"type": "Other", "status": "True"}]);
-    let status = status(&pod, &observed(vec![container(0, State::Running { started: at(1) })]), &Context::default());
+    pod["status"]["conditions"] = json!([{"type": "Ready", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"}, {"type": "Other", "status": "True"}]);
+    let status =
+        status(&pod, &observed(vec![container(0, State::Running { started: at(1) })]), &Context::default());
     assert_eq!(condition(&status, "Ready")["lastTransitionTime"], "2020-01-01T00:00:00Z");
     assert_eq!(condition(&status, "Other")["status"], "True");
 }

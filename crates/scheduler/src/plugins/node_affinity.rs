@@ -45,7 +45,9 @@ fn requirement(requirement: &Value, actual: Option<&Value>) -> bool {
         "Exists" => actual.is_some(),
         "DoesNotExist" => actual.is_none(),
         operator @ ("Gt" | "Lt") => match (actual.and_then(number), values.first().and_then(number)) {
-            (Some(actual), Some(bound)) => (operator == "Gt" && actual > bound) || (operator == "Lt" && actual < bound),
+            (Some(actual), Some(bound)) => {
+                (operator == "Gt" && actual > bound) || (operator == "Lt" && actual < bound)
+            }
             _ => false,
         },
         _ => false,
@@ -58,7 +60,11 @@ impl FilterPlugin for NodeAffinity {
     }
 
     fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-        if required_matches(pod.spec(), node.object()) { Ok(()) } else { Err(Rejection::unresolvable(REASON)) }
+        if required_matches(pod.spec(), node.object()) {
+            Ok(())
+        } else {
+            Err(Rejection::unresolvable(REASON))
+        }
     }
 }
 
@@ -72,7 +78,8 @@ impl ScorePlugin for NodeAffinity {
     }
 
     fn score(&self, pod: &PodInfo, node: &NodeInfo) -> i64 {
-        let preferred = &pod.spec()["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
+        let preferred =
+            &pod.spec()["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
         let terms = preferred.as_array().into_iter().flatten();
         terms
             .filter(|term| term_matches(&term["preference"], node.object()))

@@ -71,7 +71,8 @@ impl ScorePlugin for NodeResourcesFit {
         let free = |capacity: i64, used: i64| {
             if capacity == 0 || used > capacity { 0 } else { (capacity - used) * SCORE_MAX / capacity }
         };
-        let cpu = free(node.allocatable.milli_cpu, node.score_requested.milli_cpu + pod.score_requests.milli_cpu);
+        let cpu =
+            free(node.allocatable.milli_cpu, node.score_requested.milli_cpu + pod.score_requests.milli_cpu);
         let memory = free(node.allocatable.memory, node.score_requested.memory + pod.score_requests.memory);
         (cpu + memory) / 2
     }

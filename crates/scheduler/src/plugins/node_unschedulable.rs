@@ -21,7 +21,8 @@ impl FilterPlugin for NodeUnschedulable {
             return Ok(());
         }
         let taint = json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
-        let tolerated = pod.spec()["tolerations"].as_array().into_iter().flatten().any(|t| tolerates(t, &taint));
+        let tolerated =
+            pod.spec()["tolerations"].as_array().into_iter().flatten().any(|t| tolerates(t, &taint));
         if tolerated { Ok(()) } else { Err(Rejection::unresolvable(REASON)) }
     }
 }

@@ -29,7 +29,11 @@ pub fn tolerates(toleration: &Value, taint: &Value) -> bool {
     }
 }
 
-fn untolerated<'a>(pod: &'a PodInfo, node: &'a NodeInfo, effects: &'a [&str]) -> impl Iterator<Item = &'a Value> {
+fn untolerated<'a>(
+    pod: &'a PodInfo,
+    node: &'a NodeInfo,
+    effects: &'a [&str],
+) -> impl Iterator<Item = &'a Value> {
     let tolerations = pod.spec()["tolerations"].as_array().map(Vec::as_slice).unwrap_or_default();
     let taints = node.object()["spec"]["taints"].as_array().into_iter().flatten();
     taints
@@ -80,7 +84,10 @@ mod tests {
             (json!({"operator": "Exists"}), true),
             (json!({"key": "dedicated", "operator": "Exists"}), true),
             (json!({"key": "dedicated", "value": "backend"}), true),
-            (json!({"key": "dedicated", "operator": "Equal", "value": "backend", "effect": "NoSchedule"}), true),
+            (
+                json!({"key": "dedicated", "operator": "Equal", "value": "backend", "effect": "NoSchedule"}),
+                true,
+            ),
             (json!({"key": "dedicated", "value": "other"}), false),
             (json!({"key": "dedicated", "operator": "Exists", "effect": "NoExecute"}), false),
             (json!({"key": "other", "operator": "Exists"}), false),

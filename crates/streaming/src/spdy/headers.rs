@@ -38,7 +38,9 @@ impl Inflate {
                 return Err(io::Error::other("SPDY header block is too long"));
             }
             let used_now = (self.0.total_in() - start) as usize;
-            if used_now == compressed.len() && block.len() < block.capacity() || (block.len(), used_now) == before {
+            if used_now == compressed.len() && block.len() < block.capacity()
+                || (block.len(), used_now) == before
+            {
                 break;
             }
         }
