@@ -7,8 +7,15 @@ use std::path::Path;
 use crate::run::{capture, run};
 
 /// Installed: a static busybox and runc (oracle of the runtime), a registry, and what makes images.
-const PACKAGES: [&str; 7] =
-    ["busybox-static", "runc", "docker-registry", "iproute2", "util-linux", "ca-certificates", "python3-venv"];
+const PACKAGES: [&str; 7] = [
+    "busybox-static",
+    "runc",
+    "docker-registry",
+    "iproute2",
+    "util-linux",
+    "ca-certificates",
+    "python3-venv",
+];
 const KUBECTL: &str = "kubernetes-client";
 /// The Python client of the end-to-end tests, in a virtual environment of its own.
 const PYTHON_CLIENT: &str = "kubernetes";
@@ -27,7 +34,8 @@ pub fn prepare() -> Result<(), String> {
         let policy = Path::new("/usr/sbin/policy-rc.d");
         let ours = !policy.exists();
         if ours {
-            fs::write(policy, "#!/bin/sh\nexit 101\n").map_err(|error| format!("{}: {error}", policy.display()))?;
+            fs::write(policy, "#!/bin/sh\nexit 101\n")
+                .map_err(|error| format!("{}: {error}", policy.display()))?;
             run("chmod", &["755", "/usr/sbin/policy-rc.d"])?;
         }
         let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
@@ -63,5 +71,6 @@ fn python_client(tools: &Path) -> Result<(), String> {
 }
 
 fn installed(package: &str) -> bool {
-    capture("dpkg-query", &["-W", "-f=${Status}", package]).is_ok_and(|status| status.contains("ok installed"))
+    capture("dpkg-query", &["-W", "-f=${Status}", package])
+        .is_ok_and(|status| status.contains("ok installed"))
 }

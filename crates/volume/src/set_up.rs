@@ -249,11 +249,8 @@ mod tests {
     #[test]
     fn what_is_torn_down_leaves_its_place_at_once_and_the_disk_when_discarded() {
         let dir = scratch("discard");
-        let volumes = Volumes {
-            root: dir.join("pods"),
-            removed: dir.join("pods-removed"),
-            memory: dir.join("memory"),
-        };
+        let volumes =
+            Volumes { root: dir.join("pods"), removed: dir.join("pods-removed"), memory: dir.join("memory") };
         fs::create_dir_all(&volumes.removed).expect("made");
         for _twice in 0..2 {
             volumes.pod_file("u", "etc-hosts", "x").expect("written");

@@ -46,11 +46,15 @@ fn pods_end_fail_loop_and_wait_as_they_should() {
     let added = cluster.dir().join("added.json");
     let mut pod: serde_json::Value =
         serde_json::from_str(&cluster.kubectl_ok(&["get", "pod", "waits", "-o", "json"])).expect("JSON");
-    pod["spec"]["ephemeralContainers"] = serde_json::json!([{"name": "debugger", "image": "minke.local/toolbox"}]);
+    pod["spec"]["ephemeralContainers"] =
+        serde_json::json!([{"name": "debugger", "image": "minke.local/toolbox"}]);
     std::fs::write(&added, pod.to_string()).expect("writable");
     cluster.kubectl_ok(&["replace", "--raw", path, "-f", added.to_str().expect("UTF-8")]);
     wait_for("an event names the field", || {
-        cluster.kubectl_ok(&["get", "events"]).contains("does not support: spec.ephemeralContainers").then_some(())
+        cluster
+            .kubectl_ok(&["get", "events"])
+            .contains("does not support: spec.ephemeralContainers")
+            .then_some(())
     });
     assert_eq!(cluster.field("pod", "waits", ".status.phase"), "Running");
 

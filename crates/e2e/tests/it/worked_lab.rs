@@ -1,6 +1,7 @@
 //! From `kubectl apply` to the page answering, and everything going away without a trace.
 
 use std::io::{BufRead, BufReader};
+use std::process::Command;
 
 use testkit::{Cluster, Traces, wait_for};
 
@@ -10,7 +11,7 @@ use crate::toolbox_pod;
 fn a_pod_from_apply_to_its_page_and_away() {
     let mut cluster = Cluster::start("lab", &[]);
     let instance = cluster.instance();
-    let (dir, before) = (cluster.dir().to_path_buf(), "0\n".to_string());
+    let (dir, before) = (cluster.dir().to_path_buf(), fresh_ip_forward());
     assert!(cluster.kubectl_ok(&["get", "nodes"]).contains("n1"), "the node is registered");
     assert_eq!(
         cluster.apply(&toolbox_pod("web", "[web]", "terminationGracePeriodSeconds: 5")),
@@ -46,6 +47,12 @@ fn a_pod_from_apply_to_its_page_and_away() {
     assert!(!dir.exists(), "--purge removes the files");
     let links = cluster.inside(|| netlink::Socket::open().and_then(|s| s.links())).expect("listed");
     assert!(links.iter().all(|(name, _)| name == "lo"), "{links:?}");
+}
+
+/// What a new network namespace starts with: the host decides, it need not be 0.
+fn fresh_ip_forward() -> String {
+    let output = Command::new("unshare").args(["--net", "cat", "/proc/sys/net/ipv4/ip_forward"]).output();
+    String::from_utf8(output.expect("util-linux is installed").stdout).expect("a number")
 }
 
 fn port_forward(cluster: &Cluster) {
