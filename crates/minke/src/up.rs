@@ -58,6 +58,8 @@ fn detach(options: &Up) -> Result<(), String> {
     let dir = fs::canonicalize(&options.data.data_dir).map_err(|error| error.to_string())?;
     let (ready, log_path) = (DataDir::ready_path(&dir), dir.join("minke.log"));
     let _ = fs::remove_file(&ready);
+    // The last words of the daemon before stay readable.
+    let _ = fs::rename(&log_path, dir.join("minke.log.1"));
     let log = fs::File::create(&log_path).map_err(|error| format!("{}: {error}", log_path.display()))?;
     let args = std::env::args().skip(1).filter(|arg| arg != "--detach");
     let mut child = std::process::Command::new("/proc/self/exe")
