@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Version of the directory's layout; a newer one is refused.
 const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "format";
+const LOCK_FILE: &str = "minke.lock";
 
 /// Held while a daemon runs on the directory.
 pub struct DataDir {
@@ -22,6 +24,7 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .map_err(|error| format!("cannot make the data directory {}: {error}", path.display()))?;
+        only_ours(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))
             .map_err(|error| format!("cannot protect the data directory {}: {error}", path.display()))?;
         let path = fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -65,8 +68,26 @@ impl DataDir {
     }
 }
 
+/// `minke down --purge` removes the whole directory, so nothing of the user's may be in it at first.
+fn only_ours(dir: &Path) -> Result<(), String> {
+    if dir.join(FORMAT_FILE).exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))?.flatten() {
+        let name = entry.file_name();
+        if name != LOCK_FILE && name != "lost+found" {
+            return Err(format!(
+                "{} holds files that are not minke's ({}): name an empty or a new directory with --data-dir",
+                dir.display(),
+                name.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn lock_path(dir: &Path) -> PathBuf {
-    dir.join("minke.lock")
+    dir.join(LOCK_FILE)
 }
 
 fn lock(dir: &Path) -> Result<File, String> {
@@ -98,7 +119,7 @@ fn lock(dir: &Path) -> Result<File, String> {
 }
 
 fn check_format(dir: &Path) -> Result<(), String> {
-    let path = dir.join("format");
+    let path = dir.join(FORMAT_FILE);
     match fs::read_to_string(&path) {
         Ok(text) => match text.trim().parse::<u32>() {
             Ok(version) if version <= FORMAT => Ok(()),
@@ -141,6 +162,22 @@ mod tests {
         fs::write(dir.join("format"), "99\n").expect("writable");
         let error = DataDir::take(&dir).err().expect("newer");
         assert!(error.contains("newer minke"), "{error}");
+        fs::remove_dir_all(dir).expect("removed");
+    }
+
+    #[test]
+    fn a_directory_with_the_users_own_files_is_not_taken() {
+        let dir = std::env::temp_dir().join(format!("minke-own-{}", std::process::id()));
+        fs::create_dir_all(dir.join("lost+found")).expect("writable");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("ours");
+        fs::write(dir.join("thesis.txt"), "").expect("writable");
+        let error = DataDir::take(&dir).err().expect("refused");
+        assert!(error.contains("thesis.txt"), "{error}");
+        let mode = fs::metadata(&dir).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "nothing was changed");
+        fs::remove_file(dir.join("thesis.txt")).expect("ours");
+        fs::write(dir.join("minke.lock"), "").expect("writable");
+        assert!(DataDir::take(&dir).is_ok(), "a new file system, and a first start that was cut short");
         fs::remove_dir_all(dir).expect("removed");
     }
 }
