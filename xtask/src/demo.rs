@@ -50,7 +50,9 @@ pub fn demo() -> Result<(), String> {
         .spawn()
         .map_err(|error| format!("port-forward: {error}"))?;
     let stdout = forward.stdout.take().ok_or("port-forward has no output")?;
-    let first = BufReader::new(stdout).lines().next().transpose().map_err(|error| error.to_string())?;
+    // Kept open until the end: it prints a line for every connection.
+    let mut lines = BufReader::new(stdout).lines();
+    let first = lines.next().transpose().map_err(|error| error.to_string())?;
     let page = get("127.0.0.1:18080");
     let _ = forward.kill();
     let _ = forward.wait();

@@ -17,6 +17,9 @@ use options::{Command, Options};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What a shell shows for a program that SIGPIPE ended: 128 + 13.
+const ENDED_BY_SIGPIPE: i32 = 141;
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     // Before anything else is set up: these are small processes.
@@ -35,13 +38,29 @@ fn main() {
     }
 }
 
+/// `minke get pods | head -1`: the standard library panics where other programs end by SIGPIPE, whose
+/// default action would also hit sockets that a peer closed.
+fn end_quietly_when_nobody_reads() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to std") && text.contains("Broken pipe") {
+            std::process::exit(ENDED_BY_SIGPIPE);
+        }
+        report(panic);
+    }));
+}
+
 fn run(options: Options) -> Result<(), String> {
     match options.command {
         Command::Up(up) => up::run(&up),
         Command::Down(down) => down::run(&down),
         Command::Kubeconfig(kubeconfig) => print_kubeconfig(&kubeconfig.data.data_dir),
         Command::Image(image) => images::run(&image),
-        Command::Kubectl(verb) => cli::run(verb),
+        Command::Kubectl(verb) => {
+            end_quietly_when_nobody_reads();
+            cli::run(verb)
+        }
     }
 }
 
