@@ -149,6 +149,13 @@ impl Cluster {
         self.inside(|| command.spawn()).expect("kubectl can be run")
     }
 
+    /// One of the program's own client commands, its output going to `stdout`.
+    pub fn minke_into(&self, stdout: impl Into<Stdio>, args: &[&str]) -> Output {
+        let mut command = Command::new(&self.program);
+        command.args(args).stdout(stdout.into());
+        self.run(command)
+    }
+
     /// Applies manifests given as text.
     #[track_caller]
     pub fn apply(&self, manifest: &str) -> String {

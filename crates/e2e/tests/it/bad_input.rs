@@ -32,4 +32,9 @@ fn broken_manifests_are_refused_whole() {
     assert!(name.stderr.contains("a lowercase RFC 1123 subdomain must consist of"), "{}", name.stderr);
     let kind = apply("apiVersion: v1\nkind: Nope\nmetadata: {name: a}\n");
     assert_ne!(kind.code, 0);
+    // As in `minke get … | true`: the end of SIGPIPE, without a word.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let unread = cluster.minke_into(writer, &["get", "namespaces"]);
+    assert_eq!((unread.code, unread.stderr.as_str()), (141, ""));
 }
