@@ -9,6 +9,7 @@ mod images;
 mod prepare;
 mod run;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -25,8 +26,9 @@ fn main() -> ExitCode {
         "prepare" => prepare::prepare(),
         "test" => ci::test(),
         "tidy" => tidy::tidy(),
+        "vm" => vm::vm(&rest),
         _ => Err(format!(
-            "unknown command {command:?}; known: bench, ci, codegen, demo, images, prepare, test, tidy"
+            "unknown command {command:?}; known: bench, ci, codegen, demo, images, prepare, test, tidy, vm"
         )),
     };
     match result {

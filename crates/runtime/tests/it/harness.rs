@@ -12,6 +12,12 @@ use tokio::sync::mpsc;
 /// Every wait on a condition ends by then.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// A duration, longer where the machine is known to be slow (`MINKE_TEST_PATIENCE`, a factor).
+pub fn patient(duration: Duration) -> Duration {
+    let factor = std::env::var("MINKE_TEST_PATIENCE").ok().and_then(|factor| factor.parse().ok());
+    duration * factor.unwrap_or(1)
+}
+
 pub struct Node {
     pub config: Config,
     pub base: PathBuf,
@@ -47,7 +53,7 @@ pub fn on_node<F: Future<Output = Node>>(test: impl FnOnce(Node) -> F) {
         // A failing test must not leave its containers behind either.
         let guard = Guard(config.clone(), base.clone());
         let node = Node::connect(config.clone(), base.clone()).await;
-        let node = tokio::time::timeout(2 * DEADLINE, test(node)).await.expect("the test hangs");
+        let node = tokio::time::timeout(patient(2 * DEADLINE), test(node)).await.expect("the test hangs");
         let pid = node.supervisor.version().await.unwrap().1;
         node.driver.abort();
         drop(guard);
@@ -98,7 +104,7 @@ impl Node {
 
     /// Waits for the driver to notice that the supervisor is gone.
     pub async fn driver_ends(&mut self) -> Error {
-        tokio::time::timeout(DEADLINE, &mut self.driver).await.expect("the driver goes on").unwrap()
+        tokio::time::timeout(patient(DEADLINE), &mut self.driver).await.expect("the driver goes on").unwrap()
     }
 
     /// A root directory with busybox and the usual files.
@@ -169,7 +175,7 @@ impl Node {
                 }
             }
         };
-        tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("{id} does not end"))
+        tokio::time::timeout(patient(DEADLINE), wait).await.unwrap_or_else(|_| panic!("{id} does not end"))
     }
 
     /// Runs to the end: (exit, output without log decoration).
@@ -237,7 +243,7 @@ pub async fn until(mut condition: impl FnMut() -> bool, what: &str) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("no {what}"))
+    tokio::time::timeout(patient(DEADLINE), wait).await.unwrap_or_else(|_| panic!("no {what}"))
 }
 
 const TOOLS: [&str; 30] = [

@@ -205,7 +205,7 @@ fn the_file_system_is_as_specified() {
             ls -a /proc/acpi | wc -l; cat /proc/keys | wc -c; stat -f -c %T /scratch; stat -c %a /scratch
             dd if=/dev/zero of=/scratch/big bs=1k count=100 2>&1 | grep -o 'No space'
             ls /dev | grep -v core | tr '\\n' ' '; echo; ls -l /dev/null | head -c 10; echo
-            ls /sys/fs/cgroup | grep -c -E 'cpu|memory|cgroup.procs'; mkdir /sys/fs/cgroup/memory/x 2>&1
+            ls /sys/fs/cgroup | grep -c -E 'cpu|memory|cgroup.procs'; cd /sys/fs/cgroup/memory 2>/dev/null || cd /sys/fs/cgroup; mkdir x 2>&1; cd /new/dir
             cat /tmp/passed; ls /proc/self/fd | wc -l; ls /made/deep; pwd; ls -d /escape/in";
         let mut spec = node.shell("c", "p", script);
         let mut read_only = bind(&data, "/ro");
@@ -348,10 +348,63 @@ fn memory_limits_kill_and_say_so() {
                 }
             }
         };
-        let (oom, exit) = tokio::time::timeout(DEADLINE, wait).await.unwrap();
+        let (oom, exit) = tokio::time::timeout(patient(DEADLINE), wait).await.unwrap();
         assert_eq!((oom, exit.code, exit.oom_killed), (true, 3, true));
         node
     });
+}
+
+type LimitFile<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+/// (controller, cgroup, file, content) of what the test below asks for.
+fn limit_files<'a>(v2: bool, pod: &'a str, own: &'a str) -> Vec<LimitFile<'a>> {
+    if v2 {
+        return vec![
+            ("cpu", pod, "cpu.weight", "20"),
+            ("cpu", pod, "cpu.max", "50000 100000"),
+            ("memory", pod, "memory.max", "67108864"),
+            ("cpu", own, "cpu.weight", "10"),
+            ("cpu", own, "cpu.max", "20000 100000"),
+            ("memory", own, "memory.max", "33554432"),
+            ("memory", own, "memory.swap.max", "0"),
+            ("pids", own, "pids.max", "10"),
+        ];
+    }
+    vec![
+        ("cpu", pod, "cpu.shares", "512"),
+        ("cpu", pod, "cpu.cfs_quota_us", "50000"),
+        ("cpu", own, "cpu.shares", "256"),
+        ("cpu", own, "cpu.cfs_quota_us", "20000"),
+        ("memory", own, "memory.limit_in_bytes", "33554432"),
+        ("pids", own, "pids.max", "10"),
+        (
+            "devices",
+            own,
+            "devices.list",
+            "b *:* m\nc *:* m\nc 1:3 rwm\nc 1:5 rwm\nc 1:7 rwm\nc 1:8 rwm\nc 1:9 rwm\nc 5:0 rwm\nc 5:1 rwm\nc 5:2 rwm\nc 136:* rwm",
+        ),
+    ]
+}
+
+/// A file of a cgroup, found without the help of what is tested.
+fn read_limit(node: &Node, cgroups: &Cgroups, controller: &str, path: &str, file: &str) -> String {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let wanted = |line: &&str| match cgroups.is_v2() {
+        true => line.contains(" - cgroup2 "),
+        false => {
+            let options = line.rsplit(' ').next().unwrap();
+            line.contains(" - cgroup ") && options.split(',').any(|option| option == controller)
+        }
+    };
+    let mount = text.lines().find(wanted).and_then(|line| line.split(' ').nth(4)).unwrap();
+    let file = Path::new(mount).join(&node.config.instance).join(path).join(file);
+    std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display())).trim().to_owned()
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    lines
 }
 
 #[test]
@@ -378,49 +431,22 @@ fn limits_are_written_and_usage_is_read() {
         };
         node.start(spec).await.unwrap();
         let cgroups = node.supervisor.cgroups().clone();
-        if !cgroups.is_v2() {
-            let read = |controller: &str, path: &str, file: &str| {
-                let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-                let mount = text
-                    .lines()
-                    .find(|l| {
-                        l.contains(" - cgroup ")
-                            && l.rsplit(' ').next().unwrap().split(',').any(|o| o == controller)
-                    })
-                    .and_then(|l| l.split(' ').nth(4))
-                    .unwrap()
-                    .to_owned();
-                let file = Path::new(&mount).join(&node.config.instance).join(path).join(file);
-                std::fs::read_to_string(file).unwrap().trim().to_owned()
-            };
-            let pod = info.cgroup_path.clone();
-            let own = format!("{pod}/c");
-            for (controller, path, file, value) in [
-                ("cpu", &pod, "cpu.shares", "512"),
-                ("cpu", &pod, "cpu.cfs_quota_us", "50000"),
-                ("cpu", &own, "cpu.shares", "256"),
-                ("cpu", &own, "cpu.cfs_quota_us", "20000"),
-                ("memory", &own, "memory.limit_in_bytes", "33554432"),
-                ("pids", &own, "pids.max", "10"),
-                (
-                    "devices",
-                    &own,
-                    "devices.list",
-                    "b *:* m\nc *:* m\nc 1:3 rwm\nc 1:5 rwm\nc 1:7 rwm\nc 1:8 rwm\nc 1:9 rwm\nc 5:0 rwm\nc 5:1 rwm\nc 5:2 rwm\nc 136:* rwm",
-                ),
-            ] {
-                let sorted = |t: &str| {
-                    let mut l: Vec<_> = t.lines().map(str::to_owned).collect();
-                    l.sort();
-                    l
-                };
-                assert_eq!(sorted(&read(controller, path, file)), sorted(value), "{path}/{file}");
-            }
-            let change =
-                Resources { cpu_quota: Some(30_000), memory_limit: Some(16 << 20), ..Default::default() };
-            node.supervisor.update_resources("c", &change).unwrap();
-            assert_eq!(read("cpu", &own, "cpu.cfs_quota_us"), "30000");
-            assert_eq!(read("cpu", &own, "cpu.shares"), "256");
+        let pod = info.cgroup_path.clone();
+        let own = format!("{pod}/c");
+        for (controller, path, file, value) in limit_files(cgroups.is_v2(), &pod, &own) {
+            let found = read_limit(&node, &cgroups, controller, path, file);
+            assert_eq!(sorted(&found), sorted(value), "{path}/{file}");
+        }
+        let change =
+            Resources { cpu_quota: Some(30_000), memory_limit: Some(16 << 20), ..Default::default() };
+        node.supervisor.update_resources("c", &change).unwrap();
+        let after = if cgroups.is_v2() {
+            [("cpu", "cpu.max", "30000 100000"), ("cpu", "cpu.weight", "10")]
+        } else {
+            [("cpu", "cpu.cfs_quota_us", "30000"), ("cpu", "cpu.shares", "256")]
+        };
+        for (controller, file, value) in after {
+            assert_eq!(read_limit(&node, &cgroups, controller, &own, file), value, "{file}");
         }
         until(|| node.supervisor.stats("c").unwrap().cpu_usage_ns > 20_000_000, "CPU usage").await;
         let (stats, pod) = (node.supervisor.stats("c").unwrap(), node.supervisor.stats("p").unwrap());
@@ -451,7 +477,7 @@ fn devices_are_the_allowed_ones() {
         let (_, output) = node.run(spec).await;
         assert!(output.contains("not permitted"), "{output}");
         assert!(output.ends_with("crw-r-----\n1\n"), "{output}");
-        let mut spec = node.shell("b", "p", "ls /dev/kmsg && mkdir /sys/fs/cgroup/memory/x && rm -r /nothing; mount -t tmpfs x /tmp && echo ok");
+        let mut spec = node.shell("b", "p", "ls /dev/kmsg && { cd /sys/fs/cgroup/memory 2>/dev/null || cd /sys/fs/cgroup; } && mkdir x && rm -r /nothing; mount -t tmpfs x /tmp && echo ok");
         spec.privileged = true;
         spec.seccomp = Seccomp::Unconfined;
         spec.capabilities = Capabilities::same(caps::ALL);

@@ -213,7 +213,7 @@ fn many_pods_at_once_are_quick_and_small() {
         eprintln!("one Pod: {each:?} (sandbox {sandbox:?}, create {create:?}, start {start:?})");
         eprintln!("supervisor with {PODS} Pods: {private} KiB private and written");
         // Far above what is expected, to hold on a busy machine in a debug build.
-        assert!(each.as_millis() < 100, "{each:?}");
+        assert!(each < patient(std::time::Duration::from_millis(100)), "{each:?}");
         assert!(private < 2048, "{private} KiB");
         let started = std::time::Instant::now();
         for (i, id) in ids.iter().enumerate() {
@@ -234,6 +234,6 @@ fn private_kib(pid: i32) -> u64 {
         let line = text.lines().find(|l| l.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
     };
-    // Clean pages are the program file's, and shared with the daemon in the product.
-    field("Private_Dirty")
+    // The program file's pages are shared with the daemon in the product.
+    field("Anonymous")
 }

@@ -18,8 +18,9 @@ const LOOK: &str = "
     cat /proc/self/oom_score_adj; stat -c '%a %u:%g' / /proc /sys /dev/shm /dev/mqueue; echo ---
     for p in /proc/kcore /proc/keys /proc/timer_list /proc/sysrq-trigger; do head -c1 $p 2>/dev/null | wc -c; done
     echo x 2>/dev/null > /proc/sys/vm/swappiness || echo ro; ls /sys/firmware | wc -l; touch /x 2>&1
-    cat /sys/fs/cgroup/pids/pids.max; cat /sys/fs/cgroup/cpu/cpu.shares /sys/fs/cgroup/cpu/cpu.cfs_quota_us
-    cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/devices/devices.list | grep -v -E 'c (10:200|5:1) ' | sort";
+    cd /sys/fs/cgroup; cat pids/pids.max cpu/cpu.shares cpu/cpu.cfs_quota_us memory/memory.limit_in_bytes 2>/dev/null
+    cat pids.max cpu.weight cpu.max memory.max 2>/dev/null
+    cat devices/devices.list 2>/dev/null | grep -v -E 'c (10:200|5:1) ' | sort";
 
 fn strings(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
@@ -146,6 +147,7 @@ fn runc_shows_the_same() {
                 assert_eq!(view(theirs), view(ours), "section {i}");
             }
         }
+        assert!(ours[6].contains("60000") && ours[6].contains("67108864"), "{}", ours[6]);
         assert!(ours[0].contains("SigIgn:\t0000000000000000\n"), "{}", ours[0]);
         assert!(!Path::new("/run/runc/oracle").exists());
         node

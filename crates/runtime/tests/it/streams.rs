@@ -14,7 +14,7 @@ async fn read_until(stream: &mut Stream, text: &str) -> String {
             all.extend_from_slice(&buffer[..n]);
         }
     };
-    tokio::time::timeout(DEADLINE, read).await.unwrap_or_else(|_| panic!("no {text:?}"));
+    tokio::time::timeout(patient(DEADLINE), read).await.unwrap_or_else(|_| panic!("no {text:?}"));
     String::from_utf8_lossy(&all).into_owned()
 }
 
