@@ -7,10 +7,12 @@
 //! - [`decode_protobuf`], [`encode_protobuf`]: Kubernetes' protobuf;
 //! - [`encode`], [`encode_any`]: JSON bytes in the API's field order;
 //! - [`strategic_merge`]: strategic merge patch;
+//! - [`apply`]: server-side apply and managed fields;
 //! - [`prune`]: drops unknown fields in place;
 //! - [`openapi`]: the documents of `/openapi/v2` and `/openapi/v3`, with [`descriptions`];
 //! - [`view`]: typed read-only views for logic.
 
+pub mod apply;
 pub mod decode;
 pub mod descriptions;
 pub mod encode;
