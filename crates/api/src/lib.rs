@@ -7,10 +7,12 @@ pub mod facts;
 pub mod kinds;
 pub mod qos;
 pub mod read;
+pub mod reset_fields;
 pub mod resources;
 pub mod strategy;
 
 pub use columns::{Column, columns, row, row_conditions};
 pub use facts::{ResourceInfo, SubresourceInfo, find, find_kind, preferred, resources};
 pub use kinds::strategy;
+pub use reset_fields::{ResetFields, reset_fields};
 pub use strategy::{Generic, Strategy};

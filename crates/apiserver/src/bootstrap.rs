@@ -206,7 +206,7 @@ fn request(verb: Verb, group: &str, resource: &str, object: Value) -> Request {
         subresource: String::new(),
         body: Some(object),
         options: Options::default(),
-        user_agent: "apiserver".into(),
+        user_agent: crate::fields::SERVER.into(),
     }
 }
 

@@ -83,6 +83,26 @@ pub(crate) fn body(
     Ok((decoded.object, warnings))
 }
 
+/// Reads a configuration to apply, and the warnings about it. Keys given twice are all that is checked:
+/// whether it fits the kind is told when it is applied.
+pub(crate) fn apply_patch(bytes: &[u8], validation: &str) -> Result<(Value, Vec<String>)> {
+    let config =
+        schema::yaml_value(bytes).map_err(|error| bad(format!("error decoding YAML: {error}")))?;
+    let repeated = match type_of(&meta::gvk(&config).unwrap_or_default()) {
+        Some(ty) if validation != "Ignore" => {
+            let decoded = schema::decode_yaml(ty, bytes).map(|decoded| decoded.problems).unwrap_or_default();
+            decoded.into_iter().filter(|problem| matches!(problem, StrictProblem::Duplicate(_))).collect()
+        }
+        _ => Vec::new(),
+    };
+    let refuse = |_| {
+        let list: Vec<String> = repeated.iter().map(ToString::to_string).collect();
+        bad(format!("error strict decoding YAML: {}", list.join(", ")))
+    };
+    let warnings = judge(&repeated, validation, refuse)?;
+    Ok((config, warnings))
+}
+
 /// Reads DeleteOptions, which come under any group and version.
 pub(crate) fn delete_options(format: Format, bytes: &[u8]) -> Result<Value> {
     let decoded =

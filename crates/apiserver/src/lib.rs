@@ -15,6 +15,7 @@ mod context;
 mod convert;
 mod decode;
 mod discovery;
+mod fields;
 mod flow;
 mod handlers;
 mod health;

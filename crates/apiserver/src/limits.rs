@@ -36,8 +36,6 @@ pub const MAX_CONNECTIONS: usize = 16_384;
 pub const MAX_STREAMS: u32 = 100;
 /// Service account tokens whose signature is known to be good.
 pub const MAX_CACHED_TOKENS: usize = 4096;
-/// Longest field manager name, bytes.
-pub const MAX_FIELD_MANAGER: usize = 128;
 /// Time to reach a kubelet.
 pub const KUBELET_CONNECT: Duration = Duration::from_secs(10);
 /// Time that open requests get to finish when the server stops.

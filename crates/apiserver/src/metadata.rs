@@ -7,14 +7,8 @@ use apimachinery::{Status, Time, meta, validation};
 use serde_json::Value;
 
 /// Metadata that only the server writes; what a client sends on create is dropped.
-const SERVER_OWNED: [&str; 6] = [
-    "resourceVersion",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "selfLink",
-    "managedFields",
-    "generation",
-];
+const SERVER_OWNED: [&str; 5] =
+    ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"];
 
 /// Fills the metadata of a new object.
 pub(crate) fn prepare_create(target: Target, object: &mut Value, uid: String, now: Time) {
@@ -33,9 +27,7 @@ pub(crate) fn prepare_create(target: Target, object: &mut Value, uid: String, no
 pub(crate) fn prepare_update(target: Target, subresource: &str, new: &mut Value, old: &Value) {
     let kept = meta::metadata(old);
     let map = meta::metadata_mut(new);
-    for field in
-        ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "managedFields"]
-    {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"] {
         match kept.and_then(|kept| kept.get(field)) {
             Some(value) => map.insert(field.into(), value.clone()),
             None => map.remove(field),
@@ -53,10 +45,11 @@ pub(crate) fn prepare_update(target: Target, subresource: &str, new: &mut Value,
     }
 }
 
-/// Removes empty label and annotation maps and the like that mean the same as absent.
+/// Removes empty label and annotation maps and the like that mean the same as absent. Empty managed
+/// fields do not: [`crate::fields`] reads what they say.
 pub(crate) fn tidy(object: &mut Value) {
     let map = meta::metadata_mut(object);
-    for field in ["labels", "annotations", "ownerReferences", "finalizers", "managedFields"] {
+    for field in ["labels", "annotations", "ownerReferences", "finalizers"] {
         let empty = match map.get(field) {
             Some(Value::Object(inner)) => inner.is_empty(),
             Some(Value::Array(inner)) => inner.is_empty(),
@@ -119,6 +112,7 @@ fn validate_maps(object: &Value, at: &Path) -> Vec<FieldError> {
         errors.extend(validation::annotations(annotations, &at.child("annotations")));
     }
     errors.extend(validate_owners(object, &at.child("ownerReferences")));
+    errors.extend(crate::fields::validate(object, at));
     for finalizer in meta::finalizers(object) {
         let problems = validation::qualified_name(finalizer);
         let path = at.child("finalizers");

@@ -2,9 +2,8 @@
 
 use crate::context::{Call, Result};
 use crate::handlers::list::refuse_options;
-use crate::limits;
 use apimachinery::{FieldError, Path};
-use client::Verb;
+use client::{Patch, Verb};
 
 /// # Errors
 /// 422 about `CreateOptions`, `UpdateOptions`, `PatchOptions` or `DeleteOptions`.
@@ -18,6 +17,19 @@ pub(crate) fn check(call: &Call) -> Result<()> {
     };
     let options = call.options();
     let mut errors = Vec::new();
+    match (call.verb(), options.force) {
+        (Verb::Patch(Patch::Apply), _) if options.field_manager.is_empty() => {
+            errors.push(FieldError::required(&Path::new("fieldManager"), "is required for apply patch"));
+        }
+        (Verb::Patch(Patch::Json | Patch::Merge | Patch::Strategic), Some(_)) => {
+            let text = "may not be specified for non-apply patch";
+            errors.push(FieldError::forbidden(&Path::new("force"), text));
+        }
+        _ => {}
+    }
+    if kind != "DeleteOptions" {
+        errors.extend(crate::fields::validate_manager(&options.field_manager, &Path::new("fieldManager")));
+    }
     if options.dry_run.iter().any(|value| value != "All") {
         let value = options.dry_run.clone();
         errors.push(FieldError::not_supported(&Path::new("dryRun"), value, &["All"]));
@@ -27,14 +39,6 @@ pub(crate) fn check(call: &Call) -> Result<()> {
         if !supported.contains(&options.field_validation.as_str()) {
             let value = options.field_validation.as_str();
             errors.push(FieldError::not_supported(&Path::new("fieldValidation"), value, &supported));
-        }
-        let manager = &options.field_manager;
-        if manager.len() > limits::MAX_FIELD_MANAGER {
-            errors.push(FieldError::too_long(&Path::new("fieldManager"), limits::MAX_FIELD_MANAGER));
-        }
-        if manager.chars().any(char::is_control) {
-            let text = "should only contain printable characters";
-            errors.push(FieldError::invalid(&Path::new("fieldManager"), manager.as_str(), text));
         }
     }
     refuse_options(kind, &errors)

@@ -4,8 +4,9 @@
 use crate::context::{Body, Call, Result};
 use crate::resources::Target;
 use crate::server::Server;
-use crate::{codec, limits, metadata, services};
+use crate::{codec, fields, limits, metadata, services};
 use apimachinery::{FieldError, Status, meta};
+use client::{Patch, Verb};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,14 +84,20 @@ impl Server {
         self.store.get(&place.key()).ok_or_else(|| place.not_found())
     }
 
-    /// Stores a new object whose every field is settled.
+    /// Stores a new object whose every field is settled. If it is too large, its managed fields go
+    /// first.
     pub(crate) async fn insert(
         &self,
         place: &Place,
-        object: &Value,
+        object: &mut Value,
     ) -> std::result::Result<Arc<Entry>, store::Error> {
         let stored = codec::encode(&place.target.to_stored(object));
-        self.store.create(&place.key(), stored, self.ttl(place.target)).await
+        let created = self.store.create(&place.key(), stored, self.ttl(place.target)).await;
+        if matches!(created, Err(store::Error::TooLarge { .. })) && !fields::take_entries(object).is_null() {
+            let stored = codec::encode(&place.target.to_stored(object));
+            return self.store.create(&place.key(), stored, self.ttl(place.target)).await;
+        }
+        created
     }
 
     /// Reads, changes and writes an object until nobody came in between. `change` gets the current
@@ -136,8 +143,12 @@ impl Server {
         metadata::tidy(&mut new);
         metadata::settle_namespace(target, &place.namespace, &mut new)?;
         target.strategy.default(&mut new);
+        fields::track_update(call, target, subresource, &mut new, old);
+        // Whatever strategies take from the old object, these stay what they are now.
+        let entries = fields::take_entries(&mut new);
         target.strategy.prepare_update(subresource, &mut new, old);
         metadata::prepare_update(target, subresource, &mut new, old);
+        fields::set_entries(&mut new, entries);
         crate::admission::admit_update(self, call, place, subresource, &mut new, old).await?;
         services::prepare_update(target, subresource, &mut new, old);
         let mut errors = metadata::validate_update(&new, old);
@@ -161,6 +172,7 @@ impl Server {
         mut new: Value,
     ) -> std::result::Result<Updated, store::Error> {
         meta::set_resource_version(&mut new, Some(entry.mod_revision));
+        schema::apply::restore_times(&mut new, old);
         let goes = meta::is_deleting(old) && !is_held(place.target, &new) && grace_is_over(old);
         if call.dry_run() {
             return Ok(Updated::Would(new));
@@ -174,9 +186,18 @@ impl Server {
         if stored == entry.value {
             return Ok(Updated::Same(entry.clone()));
         }
-        let ttl = self.ttl(place.target);
-        let written = self.store.update(&place.key(), stored, entry.mod_revision, ttl).await?;
-        Ok(Updated::Written(written))
+        let (key, ttl) = (place.key(), self.ttl(place.target));
+        let written = self.store.update(&key, stored, entry.mod_revision, ttl).await;
+        let applies = call.verb() == Verb::Patch(Patch::Apply);
+        if matches!(written, Err(store::Error::TooLarge { .. }))
+            && !applies
+            && !fields::take_entries(&mut new).is_null()
+        {
+            // An object that has become too large loses its managed fields first.
+            let stored = codec::encode(&place.target.to_stored(&new));
+            return Ok(Updated::Written(self.store.update(&key, stored, entry.mod_revision, ttl).await?));
+        }
+        Ok(Updated::Written(written?))
     }
 }
 

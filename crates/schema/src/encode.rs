@@ -168,8 +168,31 @@ impl<'v> Encoder<'_, 'v> {
                     None => self.plain(value),
                 }
             }
+            (Item::Scalar(Scalar::Fields), Value::Object(fields)) => self.fields(fields),
             (_, value) => self.plain(value),
         }
+    }
+
+    /// A set of fields. Its steps are listed by what they hold; numbers are where that is not the
+    /// order of the texts.
+    fn fields(&mut self, fields: &'v serde_json::Map<String, Value>) {
+        let numeric = |key: &str| {
+            !key.starts_with("f:") && key.as_bytes().windows(2).any(|w| w[0] == b':' && w[1].is_ascii_digit())
+        };
+        let mut steps: Vec<(&String, &Value)> = fields.iter().collect();
+        if steps.len() > 1 && steps.iter().any(|(key, _)| numeric(key)) {
+            steps.sort_by(|a, b| crate::apply::element::order(a.0, b.0));
+        }
+        self.out.push(b'{');
+        let first = self.out.len();
+        for (step, below) in steps {
+            self.key(step, first);
+            match below {
+                Value::Object(below) => self.fields(below),
+                other => self.plain(other),
+            }
+        }
+        self.out.push(b'}');
     }
 
     fn any_object(&mut self, value: &'v Value) {
@@ -306,6 +329,15 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sets_of_fields_are_listed_by_what_they_hold() {
+        let set = serde_json::json!({".": {}, "f:b": {}, "f:a": {}, "k:{\"port\":443}": {}, "k:{\"port\":80}": {}, "v:10": {}, "v:9": {}});
+        let pod = serde_json::json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"managedFields": [{"fieldsV1": set}]}});
+        let text = String::from_utf8(encode_any(&pod)).unwrap();
+        let want = r#"{".":{},"f:a":{},"f:b":{},"k:{\"port\":80}":{},"k:{\"port\":443}":{},"v:9":{},"v:10":{}}"#;
+        assert!(text.contains(want), "{text}");
+    }
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -4,7 +4,7 @@ use crate::context::{Answer, Body, Call, Result};
 use crate::registry::{Place, refuse, store_status};
 use crate::resources::Target;
 use crate::server::Server;
-use crate::{admission, limits, metadata, services};
+use crate::{admission, fields, limits, metadata, services};
 use apimachinery::{Status, meta};
 use serde_json::Value;
 
@@ -18,6 +18,7 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> 
     }
     metadata::tidy(&mut object);
     target.strategy.default(&mut object);
+    fields::track_create(call, target, &mut object);
     metadata::prepare_create(target, &mut object, server.env.uuid(), call.now);
     target.strategy.prepare_create(&mut object);
     let _until_it_is_stored = admission::admit_create(server, call, target, &namespace, &mut object).await?;
@@ -42,7 +43,7 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> 
             }
             return Ok(Answer::created(Body::object(object)));
         }
-        match server.insert(&place, &object).await {
+        match server.insert(&place, &mut object).await {
             Ok(entry) => return Ok(Answer::created(Body::Stored(target, entry))),
             Err(store::Error::Exists(_)) if generated => {}
             Err(error) => {

@@ -1,13 +1,13 @@
 //! PATCH: JSON, merge and strategic merge patches, applied to the newest object until the write wins.
+//! Server-side apply is `apply`.
 
 use super::create::{check_kind, name_mismatch};
-use super::list::refuse_options;
 use crate::context::{Answer, Call, Result};
 use crate::decode;
 use crate::registry::Place;
 use crate::resources::Target;
 use crate::server::Server;
-use apimachinery::{FieldError, Path, Status, meta};
+use apimachinery::{Status, meta};
 use client::{Patch, Verb};
 use serde_json::Value;
 
@@ -16,16 +16,7 @@ pub(crate) async fn patch(server: &Server, call: &mut Call, target: Target) -> R
         return Err(Box::new(Status::method_not_allowed()));
     };
     if kind == Patch::Apply {
-        // Server-side apply needs field ownership, which this server does not record yet.
-        return Err(Box::new(Status::unsupported_media_type(&[
-            "application/json-patch+json",
-            "application/merge-patch+json",
-            "application/strategic-merge-patch+json",
-        ])));
-    }
-    if call.options().force.is_some() {
-        let error = FieldError::forbidden(&Path::new("force"), "may not be specified for non-apply patch");
-        refuse_options("PatchOptions", &[error])?;
+        return super::apply::apply(server, call, target).await;
     }
     let patch = call.take_body()?;
     let subresource = call.request.subresource.clone();

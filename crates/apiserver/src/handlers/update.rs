@@ -31,6 +31,7 @@ pub(crate) async fn update(server: &Server, call: &mut Call, target: Target) -> 
     match changed {
         Ok(updated) => Ok(Answer::ok(updated.body(target))),
         Err(status) if status.is(Reason::NotFound) && creates(target, &subresource, &object) => {
+            super::apply::authorize_create(server, call)?;
             call.request.body = Some(object);
             create::create(server, call, target).await
         }

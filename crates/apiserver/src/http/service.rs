@@ -153,12 +153,11 @@ fn media_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-const PATCH_TYPES: [(&str, Patch); 5] = [
+const PATCH_TYPES: [(&str, Patch); 4] = [
     ("application/json-patch+json", Patch::Json),
     ("application/merge-patch+json", Patch::Merge),
     ("application/strategic-merge-patch+json", Patch::Strategic),
     ("application/apply-patch+yaml", Patch::Apply),
-    ("application/apply-patch", Patch::Apply),
 ];
 
 fn patch_kind(headers: &HeaderMap) -> Result<Patch> {
@@ -293,12 +292,16 @@ async fn read_body(call: &mut Call, headers: &HeaderMap, body: Incoming) -> Resu
         }
         Verb::Patch(kind) => {
             let bytes = collect(body).await?;
-            let read = match kind {
-                Patch::Apply => schema::yaml_value(&bytes),
-                _ => schema::json_value(&bytes),
+            let patch = match kind {
+                Patch::Apply => {
+                    let (patch, warnings) = decode::apply_patch(&bytes, &call.options().field_validation)?;
+                    warnings.into_iter().for_each(|warning| call.warn(warning));
+                    patch
+                }
+                _ => schema::json_value(&bytes).map_err(|error| {
+                    Box::new(Status::bad_request(format!("error decoding patch: {error}")))
+                })?,
             };
-            let patch = read
-                .map_err(|error| Box::new(Status::bad_request(format!("error decoding patch: {error}"))))?;
             call.request.body = Some(patch);
             Ok(())
         }

@@ -152,6 +152,7 @@ async fn spend_one(
         )));
     }
     disrupted.insert(place.name.clone(), call.now.truncated().to_string().into());
+    crate::fields::track_own(call, budgets_target(), &mut new, &object);
     if call.dry_run() {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! Scale: the replica count of a workload as autoscaling/v1 Scale.
 
 use crate::context::{Answer, Body, Call, Result};
+use crate::fields::ScaleFields;
 use crate::handlers::create::name_mismatch;
 use crate::registry::{Place, refuse};
 use crate::resources::Target;
@@ -19,11 +20,28 @@ pub(super) async fn serve(server: &Server, call: &mut Call, target: Target) -> R
         }
         Verb::Update => {
             let scale = call.take_body()?;
-            write(server, call, &place, move |_| Ok(scale.clone())).await
+            write(server, call, &place, move |call, fields, old| {
+                let mut new = scale.clone();
+                fields.track(call, &mut new, old);
+                Ok(new)
+            })
+            .await
         }
         Verb::Patch(kind) => {
             let patch = call.take_body()?;
-            write(server, call, &place, move |old| patched(kind, old, &patch)).await
+            write(server, call, &place, move |call, fields, old| match kind {
+                Patch::Apply => {
+                    let mut new = fields.applied(call, old, &patch)?;
+                    unpin(&mut new, &patch);
+                    Ok(new)
+                }
+                _ => {
+                    let mut new = patched(kind, old, &patch)?;
+                    fields.track(call, &mut new, old);
+                    Ok(new)
+                }
+            })
+            .await
         }
         _ => Err(Box::new(Status::method_not_allowed())),
     }
@@ -41,24 +59,35 @@ fn patched(kind: Patch, old: &Value, patch: &Value) -> Result<Value> {
         Patch::Merge | Patch::Strategic => apimachinery::patch::merge_patch(&mut new, patch),
         Patch::Apply => return Err(Box::new(Status::unsupported_patch_type())),
     }
-    if patch.pointer("/metadata/resourceVersion").is_none() && kind != Patch::Json {
-        meta::set_resource_version(&mut new, None);
+    if kind != Patch::Json {
+        unpin(&mut new, patch);
     }
     Ok(new)
+}
+
+/// Only a patch that names a revision asks for it.
+fn unpin(new: &mut Value, patch: &Value) {
+    if patch.pointer("/metadata/resourceVersion").is_none() {
+        meta::set_resource_version(new, None);
+    }
 }
 
 async fn write(
     server: &Server,
     call: &mut Call,
     place: &Place,
-    scale: impl Fn(&Value) -> Result<Value> + Send + Sync,
+    scale: impl Fn(&Call, &ScaleFields, &Value) -> Result<Value> + Send + Sync,
 ) -> Result<Answer> {
     let target = place.target;
     let updated = server
-        .modify(call, place, "scale", |_, old| {
-            let asked = scale(&scale_of(target, old))?;
+        .modify(call, place, "scale", |call, old| {
+            let fields = ScaleFields::of(target);
+            let mut before = scale_of(target, old);
+            fields.lend(old, &mut before)?;
+            let asked = scale(call, &fields, &before)?;
             check(place, &asked)?;
             let mut new = (**old).clone();
+            fields.take_back(&asked, &mut new)?;
             new["spec"]["replicas"] = asked.pointer("/spec/replicas").cloned().unwrap_or_else(|| json!(0));
             let pinned = meta::resource_version(&asked);
             meta::set_resource_version(&mut new, pinned);

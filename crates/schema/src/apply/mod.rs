@@ -26,7 +26,7 @@ mod scale;
 mod set;
 mod structural;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod to_set;
 mod types;
 mod updater;

@@ -8,15 +8,14 @@ use serde_json::Value;
 
 const SCALE: &str = "autoscaling/v1";
 
-/// Where an object keeps its replicas.
+/// Where an object keeps its replicas. Entries of other versions are dropped, as upstream drops those of
+/// versions whose replicas it does not know.
 #[derive(Debug, Clone, Copy)]
 pub struct Replicas<'r> {
     /// The version in which the object is served to the request.
     pub api_version: &'r str,
-    /// The path of names in that and all other versions, `spec.replicas` for built-in kinds.
+    /// The path of names in that version, `spec.replicas` for built-in kinds.
     pub path: &'r str,
-    /// Whether a version of the object has replicas at that path.
-    pub serves: fn(&str) -> bool,
 }
 
 fn path(names: &str) -> Path {
@@ -38,7 +37,7 @@ impl Replicas<'_> {
         let replicas = path(self.path);
         let mut scale = Managed::default();
         for mut entry in Managed::decode(entries)?.0 {
-            if (self.serves)(&entry.api_version) && entry.set.has(&replicas) {
+            if entry.api_version == self.api_version && entry.set.has(&replicas) {
                 entry.api_version = SCALE.into();
                 entry.id = self.id_in(SCALE, entry.id);
                 entry.set = only(&path("spec.replicas"));
@@ -63,7 +62,7 @@ impl Replicas<'_> {
         let had = Managed::decode(parent)?;
         let mut result = Managed::default();
         for mut entry in had.0.iter().cloned() {
-            if !(self.serves)(&entry.api_version) {
+            if entry.api_version != self.api_version {
                 continue;
             }
             if entry.set.has(&replicas) && scaled.remove(&entry.id).is_none() {

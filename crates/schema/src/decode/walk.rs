@@ -65,6 +65,11 @@ impl Place<'_> {
         }
     }
 
+    /// Whether this is the metadata of the document itself.
+    fn is_metadata(&self) -> bool {
+        matches!(self, Self::Field { parent: Self::Root, name: "metadata", .. })
+    }
+
     /// The place as Go's type errors name it: the innermost struct and all fields from the top,
     /// without indexes and map keys.
     fn go_field(&self) -> Option<String> {
@@ -151,6 +156,11 @@ pub(crate) fn is_printed(field: FieldRef, value: &Value) -> bool {
         Value::Object(map) => !map.is_empty() || (field.shape() == Shape::One && !field.omits_zero()),
         Value::Null => false,
     }
+}
+
+/// An empty list of managed fields says something: that they are to be forgotten.
+fn asks_for_reset(field: FieldRef, value: &Value) -> bool {
+    field.name() == "managedFields" && value.as_array().is_some_and(Vec::is_empty)
 }
 
 struct Walk<'w, 'p> {
@@ -272,7 +282,8 @@ impl Walk<'_, '_> {
                 what: What::of(field),
                 at: &here,
             })?;
-            match value.filter(|v| is_printed(field, v)) {
+            let kept = |v: &Value| is_printed(field, v) || at.is_metadata() && asks_for_reset(field, v);
+            match value.filter(kept) {
                 Some(value) => {
                     present |= 1 << position;
                     object.insert(field.name().to_owned(), value);
