@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// Offset and length in `TEXTS`.
 #[derive(Clone, Copy)]
@@ -260,6 +261,15 @@ impl TypeRef {
         })
     }
 
+    /// The fields for which Go prints null where an object lacks them.
+    pub fn nulls(self) -> &'static [&'static str] {
+        static NULLS: LazyLock<Vec<Vec<&str>>> = LazyLock::new(|| {
+            let nulls = |ty: TypeRef| ty.fields().filter(|f| f.is_null_if_absent()).map(FieldRef::name);
+            table().definitions().map(|ty| nulls(ty).collect()).collect()
+        });
+        &NULLS[self.0 as usize]
+    }
+
     /// An object with nothing set, as Go prints it.
     pub fn zero(self) -> Value {
         Value::Object(self.zeros(0).map(|(name, zero)| (name.to_owned(), zero)).collect())
@@ -351,6 +361,14 @@ impl FieldRef {
             Item::Scalar(Scalar::Bool) => false.into(),
             Item::Scalar(_) => "".into(),
         }
+    }
+
+    /// Lists, maps and pointers that are printed always; times, which are structs that print as null.
+    fn is_null_if_absent(self) -> bool {
+        let one = self.shape() == Shape::One;
+        let time = matches!(self.item(), Item::Scalar(Scalar::Time | Scalar::MicroTime));
+        !self.omits_zero()
+            && (one && time && !self.is_pointer() || !self.omits_empty() && (self.is_pointer() || !one))
     }
 
     /// Listed as required in OpenAPI.

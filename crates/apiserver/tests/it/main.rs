@@ -1,6 +1,7 @@
 //! The API server from outside: typed requests in this process, and HTTPS.
 
 mod access;
+mod apply;
 mod connect;
 mod https;
 mod objects;

@@ -90,7 +90,6 @@ async fn patches_of_every_type() {
     let stale = json!({"metadata": {"resourceVersion": "1"}, "data": {"q": "1"}});
     assert_eq!(failure(patch(Patch::Merge, stale).await).0, 409);
     assert_eq!(failure(patch(Patch::Merge, json!({"metadata": {"name": "b"}})).await).0, 400);
-    assert_eq!(failure(patch(Patch::Apply, config_map("a")).await).0, 415);
     with_service_account(&cluster).await;
     let pods = cluster.admin().pods();
     pods.create("default", pod("p")).await.expect("pod");

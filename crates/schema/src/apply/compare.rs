@@ -128,7 +128,7 @@ impl Walk {
                 },
             };
             let (mut was, mut is) = (pair.0.map(|(_, v)| v), pair.1.map(|(_, v)| v));
-            if (was.is_none() && old.is_some() || is.is_none() && new.is_some()) && map.absent_is_null(name) {
+            if (was.is_none() && old.is_some() || is.is_none() && new.is_some()) && map.nulls().contains(&name.as_str()) {
                 was = was.or(Some(&NULL));
                 is = is.or(Some(&NULL));
             }
@@ -228,6 +228,11 @@ fn subtree(ty: Type<'_>, value: &Value, path: &mut Vec<String>, errors: &mut Err
                 let inner = subtree(ty, value, path, errors);
                 path.pop();
                 below.insert(step, inner);
+            }
+            if !below.is_empty() {
+                for name in map.nulls() {
+                    below.entry(element::field(name)).or_insert_with(|| Value::Object(Node::new()));
+                }
             }
         }
         Some(Form::List(list)) if !list.is_atomic() => {

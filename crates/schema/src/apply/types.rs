@@ -270,15 +270,12 @@ impl<'s> Map<'s> {
         self.declared(name).or(self.rest)
     }
 
-    /// Whether a present object that lacks the field has null in it: lists, maps and pointers that Go
-    /// prints always.
-    pub fn absent_is_null(&self, name: &str) -> bool {
-        let Fields::Definition(definition) = self.fields else { return false };
-        definition.field(name).is_some_and(|field| {
-            !field.omits_empty()
-                && !field.omits_zero()
-                && (field.is_pointer() || field.shape() != Shape::One)
-        })
+    /// The fields that are null in a present object that lacks them.
+    pub fn nulls(&self) -> &'static [&'static str] {
+        match self.fields {
+            Fields::Definition(definition) => definition.nulls(),
+            Fields::None | Fields::Structural(_) => &[],
+        }
     }
 
     /// Whether nothing at all is declared about the entries.

@@ -218,3 +218,14 @@ fn the_table_says_how_built_in_fields_are_owned() {
                 "f:volumeMounts": {"k:{\"mountPath\":\"/m\"}": {".": {}, "f:mountPath": {}, "f:name": {}}}}}}}})
     );
 }
+
+#[test]
+fn times_are_there_even_if_nobody_set_them() {
+    let pods = built_in("", "v1", "Pod");
+    let pod = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    let added = compare(pods, &pods.zero(), &pod).unwrap().added.into_value();
+    assert_eq!(
+        added["f:status"]["f:conditions"]["k:{\"type\":\"Ready\"}"],
+        json!({".": {}, "f:lastProbeTime": {}, "f:lastTransitionTime": {}, "f:status": {}, "f:type": {}})
+    );
+}
