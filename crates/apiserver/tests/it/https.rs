@@ -138,6 +138,41 @@ async fn users_come_from_certificates_and_tokens() {
 }
 
 #[tokio::test]
+async fn configurations_are_applied_as_yaml() {
+    let cluster = cluster().await;
+    let admin = Https::new(&cluster.handle, Some(("admin", &["system:masters"])));
+    let send = async |query: &str, media: &str, body: &str| {
+        let headers = [("content-type", media), ("user-agent", "curl/8")];
+        admin.json(Method::PATCH, &format!("{MAPS}/a?{query}"), &headers, body.to_owned()).await
+    };
+    let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '1'}\n";
+    let (apply, manager) = ("application/apply-patch+yaml", "fieldManager=m");
+    let (code, _, made) = send(manager, apply, yaml).await;
+    assert_eq!((code, made["metadata"]["managedFields"][0]["manager"].as_str()), (201, Some("m")));
+    let json = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"2"}}"#;
+    assert_eq!(send("fieldManager=n", apply, json).await.0, 409);
+    assert_eq!(send("fieldManager=n&force=true", "application/apply-patch+yaml; charset=utf-8", json).await.0, 200);
+    let (code, _, status) = send("", apply, json).await;
+    assert_eq!((code, status["details"]["causes"][0]["reason"].as_str()), (422, Some("FieldValueRequired")));
+    assert_eq!(send(manager, "application/apply-patch", json).await.0, 415);
+    let (code, _, status) = send(manager, apply, "a: [").await;
+    assert_eq!(code, 400);
+    assert!(status["message"].as_str().is_some_and(|text| text.starts_with("error decoding YAML: ")));
+    assert_eq!(send(manager, apply, "").await.0, 400);
+    let twice = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"2"},"data":{"x":"2"}}"#;
+    let (code, headers, _) = send("fieldManager=n", apply, twice).await;
+    assert_eq!(
+        (code, headers.get("warning").cloned()),
+        (200, Some(http::HeaderValue::from_static(r#"299 - "duplicate field \"data\"""#)))
+    );
+    assert_eq!(send("fieldManager=n&fieldValidation=Strict", apply, twice).await.0, 400);
+    // Without a name of its own a client is known by its program.
+    let (_, _, patched) = send("", "application/merge-patch+json", r#"{"data":{"y":"1"}}"#).await;
+    let entries = patched["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    assert!(entries.iter().any(|e| e["manager"] == "curl" && e["operation"] == "Update"), "{patched}");
+}
+
+#[tokio::test]
 async fn bodies_in_every_format() {
     let cluster = cluster().await;
     let admin = Https::new(&cluster.handle, Some(("admin", &["system:masters"])));

@@ -8,6 +8,7 @@ mod kube_rs;
 mod lifecycle;
 mod python_client;
 mod restarts;
+mod server_side_apply;
 mod worked_lab;
 
 /// A Pod of the image that the program carries.

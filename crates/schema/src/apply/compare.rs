@@ -2,10 +2,10 @@
 //!
 //! Nothing is allocated for what is equal; a part that one side lacks becomes one subtree at once.
 
-use super::element;
+use super::element::{self, SELF};
 use super::error::Errors;
 use super::items;
-use super::set::{Node, Set, node};
+use super::set::{Node, Set};
 use super::types::{Form, List, Map, Type};
 use super::validate::misfit;
 use serde_json::Value;
@@ -133,10 +133,8 @@ impl Walk {
                 is = is.or(Some(&NULL));
             }
             let ty = map.entry(name).unwrap_or(Type::Deduced);
-            if let (Some(was), Some(is)) = (was, is)
-                && was == is
-                && !is.is_object()
-            {
+            // Most of an object stays the same; that is seen without naming it.
+            if was == is {
                 continue;
             }
             self.part(|| element::field(name), ty, was, is);
@@ -156,7 +154,12 @@ impl Walk {
 
     /// A part that only one side has, with all below.
     fn one(&mut self, side: Side, ty: Type<'_>, value: &Value) {
-        let below = subtree(ty, value, &mut self.path, &mut self.errors);
+        let mut wrong = Vec::new();
+        let below = Value::Object(subtree(ty, value, &mut wrong));
+        for (place, text) in wrong {
+            let path: Vec<String> = self.path.iter().cloned().chain(place.into_iter().rev()).collect();
+            self.errors.push(&path, text);
+        }
         let set = match side {
             Side::Added => &mut self.found.added,
             Side::Removed => &mut self.found.removed,
@@ -216,18 +219,15 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The node of a part that only one side has: containers count as well as what is in them.
-fn subtree(ty: Type<'_>, value: &Value, path: &mut Vec<String>, errors: &mut Errors) -> Value {
+/// The node of a part that only one side has: containers count as well as what is in them. What is wrong
+/// comes with its path from the inside out.
+fn subtree(ty: Type<'_>, value: &Value, wrong: &mut Vec<(Vec<String>, String)>) -> Node {
     let mut below = Node::new();
     match ty.form(value) {
         Some(Form::Map(map)) if !map.atomic => {
             for (name, value) in value.as_object().into_iter().flatten() {
                 let ty = map.entry(name).unwrap_or(Type::Deduced);
-                let step = element::field(name);
-                path.push(step.clone());
-                let inner = subtree(ty, value, path, errors);
-                path.pop();
-                below.insert(step, inner);
+                step_into(&mut below, element::field(name), ty, value, wrong);
             }
             if !below.is_empty() {
                 for name in map.nulls() {
@@ -237,25 +237,35 @@ fn subtree(ty: Type<'_>, value: &Value, path: &mut Vec<String>, errors: &mut Err
         }
         Some(Form::List(list)) if !list.is_atomic() => {
             for (index, item) in array(value).iter().enumerate() {
-                let step = match items::step(list, item) {
-                    Ok(step) => step,
-                    Err(text) => {
-                        errors.push(path, format!("element {index}: {text}"));
-                        continue;
-                    }
-                };
-                if below.contains_key(&step) {
+                match items::step(list, item) {
+                    Err(text) => wrong.push((Vec::new(), format!("element {index}: {text}"))),
                     // Repeated items are one, not looked into.
-                    below.insert(step, Value::Object(Node::new()));
-                    continue;
+                    Ok(step) if below.contains_key(&step) => {
+                        below.insert(step, Value::Object(Node::new()));
+                    }
+                    Ok(step) => step_into(&mut below, step, list.item, item, wrong),
                 }
-                path.push(step.clone());
-                let inner = subtree(list.item, item, path, errors);
-                path.pop();
-                below.insert(step, inner);
             }
         }
         _ => {}
     }
-    node(true, below).unwrap_or_default()
+    if !below.is_empty() {
+        below.insert(SELF.into(), Value::Object(Node::new()));
+    }
+    below
+}
+
+fn step_into(
+    below: &mut Node,
+    step: String,
+    ty: Type<'_>,
+    value: &Value,
+    wrong: &mut Vec<(Vec<String>, String)>,
+) {
+    let before = wrong.len();
+    let inner = subtree(ty, value, wrong);
+    for (place, _) in &mut wrong[before..] {
+        place.push(step.clone());
+    }
+    below.insert(step, Value::Object(inner));
 }

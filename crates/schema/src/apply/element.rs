@@ -20,32 +20,35 @@ pub(super) fn field(name: &str) -> String {
 
 /// The step to the item of a set.
 pub(super) fn value(item: &Value) -> String {
-    format!("v:{}", scalar_text(item))
+    let mut key = b"v:".to_vec();
+    write_scalar(item, &mut key);
+    String::from_utf8(key).unwrap_or_default()
 }
 
 /// The step to the item of a keyed list. Keys are sorted by name.
 pub(super) fn keys(pairs: &mut [(&str, Cow<'_, Value>)]) -> String {
     pairs.sort_by(|a, b| a.0.cmp(b.0));
-    let mut key = String::with_capacity(24);
-    key.push_str("k:{");
+    let mut key = Vec::with_capacity(40);
+    key.extend_from_slice(b"k:{");
     for (index, (name, value)) in pairs.iter().enumerate() {
         if index > 0 {
-            key.push(',');
+            key.push(b',');
         }
-        key.push_str(&Value::from(*name).to_string());
-        key.push(':');
-        key.push_str(&scalar_text(value));
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(&mut key, name);
+        key.push(b':');
+        write_scalar(value, &mut key);
     }
-    key.push('}');
-    key
+    key.push(b'}');
+    String::from_utf8(key).unwrap_or_default()
 }
 
 /// JSON; a float without a fraction is written like the integer it equals.
-fn scalar_text(value: &Value) -> String {
-    match whole(value) {
-        Some(number) => number.to_string(),
-        None => value.to_string(),
-    }
+fn write_scalar(value: &Value, out: &mut Vec<u8>) {
+    let _ = match whole(value) {
+        Some(number) => serde_json::to_writer(out, &number),
+        None => serde_json::to_writer(out, value),
+    };
 }
 
 fn whole(value: &Value) -> Option<i64> {

@@ -1,7 +1,7 @@
 //! Sets that were written when the schema was another one: what has become one value since is owned as
 //! one value by whoever owned a part of it.
 
-use super::set::{Node, Path, Set, children, is_member};
+use super::set::{Node, Set, children, is_member};
 use super::types::Type;
 
 /// The set in the terms of the type; `None` if nothing changes.
@@ -22,7 +22,13 @@ pub fn reconcile(ty: Type<'_>, set: &Set) -> Option<Set> {
 }
 
 /// Finds the paths at which parts of something atomic are owned.
-fn find(ty: Type<'_>, node: &Node, leaf: bool, path: &mut Path, atomic: &mut Vec<Path>) {
+fn find<'n>(
+    ty: Type<'_>,
+    node: &'n Node,
+    leaf: bool,
+    path: &mut Vec<&'n str>,
+    atomic: &mut Vec<Vec<&'n str>>,
+) {
     let atom = ty.atom();
     // A type that may be several things is taken as a map first, then as a scalar.
     if let Some(map) = atom.map {
@@ -56,9 +62,15 @@ fn find(ty: Type<'_>, node: &Node, leaf: bool, path: &mut Path, atomic: &mut Vec
     }
 }
 
-fn descend(ty: Type<'_>, step: &str, inner: &Node, path: &mut Path, atomic: &mut Vec<Path>) {
+fn descend<'n>(
+    ty: Type<'_>,
+    step: &'n str,
+    inner: &'n Node,
+    path: &mut Vec<&'n str>,
+    atomic: &mut Vec<Vec<&'n str>>,
+) {
     let parts = children(inner).next().is_some();
-    path.push(step.to_owned());
+    path.push(step);
     find(ty, inner, is_member(inner) && !parts, path, atomic);
     path.pop();
 }
