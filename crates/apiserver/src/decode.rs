@@ -86,8 +86,7 @@ pub(crate) fn body(
 /// Reads a configuration to apply, and the warnings about it. Keys given twice are all that is checked:
 /// whether it fits the kind is told when it is applied.
 pub(crate) fn apply_patch(bytes: &[u8], validation: &str) -> Result<(Value, Vec<String>)> {
-    let config =
-        schema::yaml_value(bytes).map_err(|error| bad(format!("error decoding YAML: {error}")))?;
+    let config = schema::yaml_value(bytes).map_err(|error| bad(format!("error decoding YAML: {error}")))?;
     let repeated = match type_of(&meta::gvk(&config).unwrap_or_default()) {
         Some(ty) if validation != "Ignore" => {
             let decoded = schema::decode_yaml(ty, bytes).map(|decoded| decoded.problems).unwrap_or_default();

@@ -12,6 +12,7 @@ use apimachinery::{GroupVersionKind, Reason, Status, meta};
 use client::{Patch, Verb};
 use schema::apply::{self, ApplyError, Conflict, Replicas, Reset, Type, Versions, Writer};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// The kind of the Scale subresource of every kind that has one.
 const SCALE: (&str, &str, &str) = ("autoscaling", "v1", "Scale");
@@ -58,7 +59,7 @@ impl Versions for OneVersion {
     }
 }
 
-/// What the endpoint leaves alone; a resource without field management has none.
+/// What the endpoint leaves alone.
 fn reset(target: Target, subresource: &str) -> Reset<'static> {
     match api::reset_fields(target.info.group, target.info.resource, subresource) {
         ResetFields::None => Reset::None,
@@ -137,13 +138,10 @@ pub(crate) fn applied(
     let nothing = || {
         let mut zero = ty.zero();
         meta::set_gvk(&mut zero, &kind);
-        zero
+        Cow::Owned(zero)
     };
-    let new = match old {
-        Some(old) => apply_to(call, &fields, &kind, subresource, old, config)?,
-        None => apply_to(call, &fields, &kind, subresource, &nothing(), config)?,
-    };
-    normalized(&kind, new)
+    let old = old.map_or_else(nothing, Cow::Borrowed);
+    normalized(&kind, apply_to(call, &fields, &kind, subresource, &old, config)?)
 }
 
 fn apply_to(
@@ -255,7 +253,8 @@ impl ScaleFields {
 
     /// Gives the object the entries that its Scale has now.
     pub fn take_back(&self, scale: &Value, parent: &mut Value) -> Result<()> {
-        let entries = |object: &Value| object.pointer("/metadata/managedFields").cloned().unwrap_or(Value::Null);
+        let entries =
+            |object: &Value| object.pointer("/metadata/managedFields").cloned().unwrap_or(Value::Null);
         let merged = self.replicas().to_parent(&entries(parent), &entries(scale));
         set_entries(parent, merged.map_err(|error| Box::new(Status::internal(error)))?);
         Ok(())

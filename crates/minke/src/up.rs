@@ -139,7 +139,11 @@ async fn serve(options: &Up) -> Result<(), String> {
     let scheduler = component("system:kube-scheduler", &[], "kube-scheduler");
     let controller = |name: &str| {
         let user = format!("system:serviceaccount:kube-system:{name}");
-        component(&user, &["system:serviceaccounts", "system:serviceaccounts:kube-system"], "kube-controller-manager")
+        component(
+            &user,
+            &["system:serviceaccounts", "system:serviceaccounts:kube-system"],
+            "kube-controller-manager",
+        )
     };
     let config = controller_manager::Config { ca_pem: api.ca_pem().to_string() };
     let informers = component("system:kube-controller-manager", &[], "kube-controller-manager");

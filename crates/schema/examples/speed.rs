@@ -63,7 +63,8 @@ fn managed_fields(ty: schema::TypeRef, pod: &serde_json::Value) {
     time("clone", || black_box(pod.clone()).is_object());
     time("clone, track create", || {
         let mut new = pod.clone();
-        target(&["status"]).track(&zero, &mut new, writer("kubectl", "")).is_none() && black_box(new).is_object()
+        target(&["status"]).track(&zero, &mut new, writer("kubectl", "")).is_none()
+            && black_box(new).is_object()
     });
     let small = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"run": "p"}},
         "spec": {"containers": [{"name": "p", "image": "nginx", "imagePullPolicy": "Always", "resources": {},
@@ -73,7 +74,8 @@ fn managed_fields(ty: schema::TypeRef, pod: &serde_json::Value) {
     time("small: clone", || black_box(small.clone()).is_object());
     time("small: track create", || {
         let mut new = small.clone();
-        target(&["status"]).track(&zero, &mut new, writer("kubectl", "")).is_none() && black_box(new).is_object()
+        target(&["status"]).track(&zero, &mut new, writer("kubectl", "")).is_none()
+            && black_box(new).is_object()
     });
     let mut live = pod.clone();
     target(&["status"]).track(&zero, &mut live, writer("kubectl", ""));
@@ -85,7 +87,8 @@ fn managed_fields(ty: schema::TypeRef, pod: &serde_json::Value) {
     time("clone managed", || black_box(next.clone()).is_object());
     time("clone, track update", || {
         let mut new = next.clone();
-        target(&["spec"]).track(&changed, &mut new, writer("kubelet", "status")).is_none() && black_box(new).is_object()
+        target(&["spec"]).track(&changed, &mut new, writer("kubelet", "status")).is_none()
+            && black_box(new).is_object()
     });
     println!("{} bytes with managed fields", schema::encode_any(&changed).len());
 }

@@ -329,17 +329,18 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
 
     #[test]
     fn sets_of_fields_are_listed_by_what_they_hold() {
         let set = serde_json::json!({".": {}, "f:b": {}, "f:a": {}, "k:{\"port\":443}": {}, "k:{\"port\":80}": {}, "v:10": {}, "v:9": {}});
         let pod = serde_json::json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"managedFields": [{"fieldsV1": set}]}});
         let text = String::from_utf8(encode_any(&pod)).unwrap();
-        let want = r#"{".":{},"f:a":{},"f:b":{},"k:{\"port\":80}":{},"k:{\"port\":443}":{},"v:9":{},"v:10":{}}"#;
+        let want =
+            r#"{".":{},"f:a":{},"f:b":{},"k:{\"port\":80}":{},"k:{\"port\":443}":{},"v:9":{},"v:10":{}}"#;
         assert!(text.contains(want), "{text}");
     }
-    use proptest::prelude::*;
-    use serde_json::json;
 
     fn text(object: &Value) -> String {
         String::from_utf8(encode_any(object)).unwrap()

@@ -164,7 +164,8 @@ async fn what_apply_refuses() {
             "the name of the object (new based on URL) was undeterminable: name must be provided",
         ),
     ] {
-        let sent = field.send(Verb::Patch(Patch::Apply), ("new", ""), config, |o| o.field_manager = "m".into());
+        let sent =
+            field.send(Verb::Patch(Patch::Apply), ("new", ""), config, |o| o.field_manager = "m".into());
         assert_eq!(failure(sent.await), (code, text.to_owned()));
     }
     let long = "x".repeat(129);
@@ -217,17 +218,22 @@ async fn every_write_has_a_manager() {
     let container = &set["f:spec"]["f:template"]["f:spec"]["f:containers"]["k:{\"name\":\"c\"}"];
     assert_eq!((&container["."], &container["f:resources"]), (&json!({}), &json!({})));
 
-    let patched = field.patch("labeler", ("d", ""), Patch::Merge, json!({"metadata": {"labels": {"x": "y"}}})).await;
+    let patched =
+        field.patch("labeler", ("d", ""), Patch::Merge, json!({"metadata": {"labels": {"x": "y"}}})).await;
     assert_eq!(owners(&patched)[..1], [r#"labeler Update: {"f:metadata":{"f:labels":{".":{},"f:x":{}}}}"#]);
     let status = json!({"metadata": {"labels": {"x": "z"}}, "spec": {"replicas": 9}, "status": {"observedGeneration": 1, "replicas": 3}});
     let patched = field.patch("controller", ("d", "status"), Patch::Merge, status).await;
-    assert_eq!(owners(&patched)[..1], [r#"controller Update/status: {"f:status":{"f:observedGeneration":{},"f:replicas":{}}}"#]);
+    assert_eq!(
+        owners(&patched)[..1],
+        [r#"controller Update/status: {"f:status":{"f:observedGeneration":{},"f:replicas":{}}}"#]
+    );
     field.patch("scaler", ("d", "scale"), Patch::Merge, json!({"spec": {"replicas": 5}})).await;
     let now = field.resource.get("default", "d").await.expect("get");
     // As upstream, entries of a scale have no time and so come first.
     assert_eq!(owners(&now)[0], r#"scaler Update/scale: {"f:spec":{"f:replicas":{}}}"#);
     assert!(now["metadata"]["managedFields"][0].get("time").is_none());
-    let creators = now["metadata"]["managedFields"].as_array().unwrap().iter().find(|e| e["manager"] == "test").unwrap();
+    let creators =
+        now["metadata"]["managedFields"].as_array().unwrap().iter().find(|e| e["manager"] == "test").unwrap();
     assert!(creators["fieldsV1"]["f:spec"].get("f:replicas").is_none());
 
     let conflict = field.apply("m", false, {
@@ -279,14 +285,18 @@ async fn what_clients_may_do_to_the_entries() {
     field.apply("m", false, config_map("a")).await.expect("create");
     let at = ("a", "");
     for reset in [json!([]), json!([{}])] {
-        let forgotten = field.patch("x", at, Patch::Merge, json!({"metadata": {"managedFields": reset}})).await;
+        let forgotten =
+            field.patch("x", at, Patch::Merge, json!({"metadata": {"managedFields": reset}})).await;
         assert_eq!(owners(&forgotten), Vec::<String>::new());
         let untracked = field.patch("x", at, Patch::Merge, json!({"data": {"y": "1"}})).await;
         assert_eq!(owners(&untracked), Vec::<String>::new());
         let applied = field.apply("m", false, config_map("a")).await.expect("apply").object;
         assert_eq!(
             owners(&applied),
-            [r#"m Apply: {"f:data":{"f:x":{}}}"#, r#"before-first-apply Update: {"f:data":{".":{},"f:x":{},"f:y":{}}}"#]
+            [
+                r#"m Apply: {"f:data":{"f:x":{}}}"#,
+                r#"before-first-apply Update: {"f:data":{".":{},"f:x":{},"f:y":{}}}"#
+            ]
         );
     }
     let operations = json!([{"op": "replace", "path": "/metadata/managedFields", "value": [{"manager": "n", "operation": "Apply",
@@ -325,7 +335,10 @@ async fn dry_runs_and_deletions_write_no_ownership() {
     let mut held = config_map("a");
     held["metadata"]["finalizers"] = json!(["example.com/f"]);
     let made = field.apply("m", false, held).await.expect("create").object;
-    assert_eq!(owners(&made), [r#"m Apply: {"f:data":{"f:x":{}},"f:metadata":{"f:finalizers":{"v:\"example.com/f\"":{}}}}"#]);
+    assert_eq!(
+        owners(&made),
+        [r#"m Apply: {"f:data":{"f:x":{}},"f:metadata":{"f:finalizers":{"v:\"example.com/f\"":{}}}}"#]
+    );
     let marked = field.resource.delete("default", "a", Options::default()).await.expect("delete");
     assert_eq!(owners(&marked), owners(&made), "a deletion is nobody's change");
     field.apply("m", false, config_map("a")).await.expect("drop the finalizer");
@@ -352,7 +365,8 @@ async fn binding_and_admission_are_nobodys() {
         ]
     );
     // The server's own objects have a manager as well.
-    let role = cluster.admin().resource("rbac.authorization.k8s.io", "v1", "clusterroles").get("", "view").await;
+    let role =
+        cluster.admin().resource("rbac.authorization.k8s.io", "v1", "clusterroles").get("", "view").await;
     assert!(owners(&role.expect("role"))[0].starts_with("kube-apiserver Update: "));
 }
 
@@ -377,12 +391,21 @@ async fn versions_of_one_object_keep_their_own_fields() {
     v1.apply("one", false, old(50)).await.expect("create");
     assert_eq!(
         failure(v2.apply("two", false, new(60)).await),
-        (409, "Apply failed with 1 conflict: conflict with \"one\": .spec.targetCPUUtilizationPercentage".into())
+        (
+            409,
+            "Apply failed with 1 conflict: conflict with \"one\": .spec.targetCPUUtilizationPercentage"
+                .into()
+        )
     );
     v2.apply("two", true, new(60)).await.expect("force");
     let seen = v1.resource.get("default", "h").await.expect("get");
     assert_eq!(seen["spec"]["targetCPUUtilizationPercentage"], 60);
-    let versions: Vec<_> = seen["metadata"]["managedFields"].as_array().unwrap().iter().map(|e| e["apiVersion"].clone()).collect();
+    let versions: Vec<_> = seen["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["apiVersion"].clone())
+        .collect();
     assert_eq!(versions, ["autoscaling/v1", "autoscaling/v2"]);
 }
 

@@ -151,7 +151,10 @@ async fn configurations_are_applied_as_yaml() {
     assert_eq!((code, made["metadata"]["managedFields"][0]["manager"].as_str()), (201, Some("m")));
     let json = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"2"}}"#;
     assert_eq!(send("fieldManager=n", apply, json).await.0, 409);
-    assert_eq!(send("fieldManager=n&force=true", "application/apply-patch+yaml; charset=utf-8", json).await.0, 200);
+    assert_eq!(
+        send("fieldManager=n&force=true", "application/apply-patch+yaml; charset=utf-8", json).await.0,
+        200
+    );
     let (code, _, status) = send("", apply, json).await;
     assert_eq!((code, status["details"]["causes"][0]["reason"].as_str()), (422, Some("FieldValueRequired")));
     assert_eq!(send(manager, "application/apply-patch", json).await.0, 415);
@@ -159,7 +162,8 @@ async fn configurations_are_applied_as_yaml() {
     assert_eq!(code, 400);
     assert!(status["message"].as_str().is_some_and(|text| text.starts_with("error decoding YAML: ")));
     assert_eq!(send(manager, apply, "").await.0, 400);
-    let twice = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"2"},"data":{"x":"2"}}"#;
+    let twice =
+        r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"2"},"data":{"x":"2"}}"#;
     let (code, headers, _) = send("fieldManager=n", apply, twice).await;
     assert_eq!(
         (code, headers.get("warning").cloned()),

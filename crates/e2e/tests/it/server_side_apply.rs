@@ -24,7 +24,8 @@ fn kubectl_applies_server_side() {
     let cluster = Cluster::start("ssa", &["--api-only"]);
     let file = |replicas: u32| {
         let path = cluster.dir().join(format!("web-{replicas}.yaml"));
-        fs::write(&path, DEPLOYMENT.replace("replicas: 2", &format!("replicas: {replicas}"))).expect("writable");
+        fs::write(&path, DEPLOYMENT.replace("replicas: 2", &format!("replicas: {replicas}")))
+            .expect("writable");
         path.to_str().expect("UTF-8").to_owned()
     };
     let kubectl = |arguments: &[&str]| cluster.kubectl(arguments);
@@ -32,7 +33,12 @@ fn kubectl_applies_server_side() {
     assert_eq!(managers(&cluster), ["kubectl-client-side-apply Update"]);
     // What kubectl applied itself it takes over without a conflict.
     let taken = kubectl(&["apply", "--server-side", "-f", &file(3)]);
-    assert_eq!((taken.code, taken.stdout.as_str()), (0, "deployment.apps/web serverside-applied\n"), "{}", taken.stderr);
+    assert_eq!(
+        (taken.code, taken.stdout.as_str()),
+        (0, "deployment.apps/web serverside-applied\n"),
+        "{}",
+        taken.stderr
+    );
     assert!(managers(&cluster).contains(&"kubectl Apply".to_owned()));
     let other = ["apply", "--server-side", "--field-manager", "other", "-f"];
     let refused = kubectl(&[&other[..], &[&file(4)]].concat());

@@ -56,7 +56,9 @@ const NULL: Value = Value::Null;
 /// Equality by JSON's meaning: `1` is `1.0`.
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(x), Value::Number(y)) => x == y || x.as_f64() == y.as_f64() && (x.is_f64() || y.is_f64()),
+        (Value::Number(x), Value::Number(y)) => {
+            x == y || x.as_f64() == y.as_f64() && (x.is_f64() || y.is_f64())
+        }
         (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
         (Value::Object(x), Value::Object(y)) => {
             x.len() == y.len() && x.iter().zip(y).all(|((j, x), (k, y))| j == k && same(x, y))
@@ -128,7 +130,9 @@ impl Walk {
                 },
             };
             let (mut was, mut is) = (pair.0.map(|(_, v)| v), pair.1.map(|(_, v)| v));
-            if (was.is_none() && old.is_some() || is.is_none() && new.is_some()) && map.nulls().contains(&name.as_str()) {
+            if (was.is_none() && old.is_some() || is.is_none() && new.is_some())
+                && map.nulls().contains(&name.as_str())
+            {
                 was = was.or(Some(&NULL));
                 is = is.or(Some(&NULL));
             }

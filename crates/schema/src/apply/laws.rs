@@ -26,12 +26,16 @@ fn items(keys: &'static [&'static str]) -> impl Strategy<Value = Value> {
     })
 }
 
-fn maybe(name: &'static str, value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<(String, Value)>> {
+fn maybe(
+    name: &'static str,
+    value: impl Strategy<Value = Value> + 'static,
+) -> BoxedStrategy<Option<(String, Value)>> {
     proptest::option::of(value).prop_map(move |value| Some((name.to_owned(), value?))).boxed()
 }
 
 fn entries() -> impl Strategy<Value = Value> {
-    proptest::collection::btree_map("[xyz]", text(), 0..3).prop_map(|map| Value::Object(map.into_iter().collect()))
+    proptest::collection::btree_map("[xyz]", text(), 0..3)
+        .prop_map(|map| Value::Object(map.into_iter().collect()))
 }
 
 /// An object of the custom kind.
@@ -44,11 +48,14 @@ fn object() -> impl Strategy<Value = Value> {
         maybe("atomicList", set().prop_map(|set| json!(set))),
         maybe("atomicMap", entries()),
         maybe("map", entries()),
-        maybe("struct", proptest::sample::subsequence(vec!["a", "b"], 0..3).prop_flat_map(|names| {
-            proptest::collection::vec(text(), names.len()).prop_map(move |values| {
-                names.iter().map(|n| (*n).to_owned()).zip(values).collect::<Map<_, _>>().into()
-            })
-        })),
+        maybe(
+            "struct",
+            proptest::sample::subsequence(vec!["a", "b"], 0..3).prop_flat_map(|names| {
+                proptest::collection::vec(text(), names.len()).prop_map(move |values| {
+                    names.iter().map(|n| (*n).to_owned()).zip(values).collect::<Map<_, _>>().into()
+                })
+            }),
+        ),
         maybe("free", entries().prop_map(|map| json!({"deep": map}))),
     ];
     fields.prop_map(|fields| {

@@ -1,7 +1,7 @@
 //! Who owns what: the entries of `metadata.managedFields`, read and written.
 
 use super::set::Set;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Longest name of a subresource in an entry, bytes.
 pub const MAX_SUBRESOURCE: usize = 256;
@@ -76,17 +76,16 @@ impl Managed {
     /// # Errors
     /// One of them is no entry.
     pub fn decode(entries: &Value) -> Result<Managed, String> {
-        Managed::read(entries.clone(), Set::decode)
+        Managed::read(entries.clone(), false)
     }
 
     /// Reads entries that this server wrote, whose sets are known to be canonical.
     pub(super) fn decode_own(entries: Value) -> Result<Managed, String> {
-        Managed::read(entries, |_| Ok(Set::default()))
+        Managed::read(entries, true)
     }
 
-    /// `decode` reads a set, unless it may be taken as it is.
-    fn read(entries: Value, decode: fn(&Value) -> Result<Set, String>) -> Result<Managed, String> {
-        let own = decode(&json!(0)).is_ok();
+    /// Sets that are canonical are taken as they are.
+    fn read(entries: Value, canonical: bool) -> Result<Managed, String> {
         let entries = match entries {
             Value::Array(entries) => entries,
             Value::Null => Vec::new(),
@@ -97,8 +96,8 @@ impl Managed {
             let Value::Object(entry) = entry else { return Err(format!("entry {index} is no object")) };
             let (mut entry, fields) = head(index, entry)?;
             entry.set = match fields {
-                Value::Object(map) if own => Set(map),
-                fields => decode(&fields).map_err(|error| format!("error decoding set: {error}"))?,
+                Value::Object(map) if canonical => Set(map),
+                fields => Set::decode(&fields).map_err(|error| format!("error decoding set: {error}"))?,
             };
             match managed.position(&entry.id) {
                 Some(at) => managed.0[at] = entry,

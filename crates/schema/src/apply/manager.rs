@@ -3,7 +3,7 @@
 
 use super::compare::same;
 use super::last_applied;
-use super::managed::{Entry, Id, Managed, Operation, is_reset};
+use super::managed::{Entry, Id, Managed, Operation, is_reset, same_but_times};
 use super::set::Set;
 use super::updater::{ApplyError, Target};
 use super::validate::{Duplicates, validate};
@@ -239,9 +239,8 @@ impl Target<'_> {
 
 /// Merges the oldest entries of updates, version by version, until there are not too many.
 fn cap(managed: &mut Managed) {
-    let updaters = |managed: &Managed| {
-        managed.0.iter().filter(|entry| entry.id.operation == Operation::Update).count()
-    };
+    let updaters =
+        |managed: &Managed| managed.0.iter().filter(|entry| entry.id.operation == Operation::Update).count();
     let mut count = updaters(managed);
     if count <= MAX_UPDATERS {
         return;
@@ -283,21 +282,15 @@ fn cap(managed: &mut Managed) {
 
 /// Puts back the entries of the old object if nothing but their times has changed since. True if so.
 pub fn restore_times(new: &mut Value, old: &Value) -> bool {
-    let entries = |object: &Value| object.pointer("/metadata/managedFields").cloned();
-    let (Some(was), Some(is)) =
-        (old.pointer("/metadata/managedFields"), new.pointer("/metadata/managedFields"))
-    else {
-        return false;
-    };
-    if was == is || !super::managed::same_but_times(was, is) {
+    let pointer = "/metadata/managedFields";
+    let (Some(was), Some(is)) = (old.pointer(pointer), new.pointer(pointer)) else { return false };
+    if was == is || !same_but_times(was, is) {
         return false;
     }
-    let taken = meta::metadata_mut(new).remove("managedFields");
+    let taken = meta::metadata_mut(new).remove("managedFields").unwrap_or_default();
     let rest_is_same = same_but_managed(new, old);
-    let back = if rest_is_same { entries(old) } else { taken };
-    if let Some(back) = back {
-        meta::metadata_mut(new).insert("managedFields".into(), back);
-    }
+    let back = if rest_is_same { was.clone() } else { taken };
+    meta::metadata_mut(new).insert("managedFields".into(), back);
     rest_is_same
 }
 

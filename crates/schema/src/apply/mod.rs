@@ -14,9 +14,9 @@ mod compare;
 pub(crate) mod element;
 mod error;
 mod items;
+mod last_applied;
 #[cfg(test)]
 mod laws;
-mod last_applied;
 mod managed;
 mod manager;
 mod merge;

@@ -41,9 +41,7 @@ fn map_without(map: Map<'_>, value: Value, set: &Node) -> Value {
     for (name, value) in entries {
         let value = match below(set, &super::element::field(&name)) {
             Some(node) if is_member(node) => continue,
-            Some(node) if leads_on(node) => {
-                without(map.entry(&name).unwrap_or(Type::Deduced), value, node)
-            }
+            Some(node) if leads_on(node) => without(map.entry(&name).unwrap_or(Type::Deduced), value, node),
             _ => value,
         };
         kept.insert(name, value);
@@ -88,7 +86,7 @@ fn only(ty: Type<'_>, value: Value, set: &Node) -> Value {
             }
             if kept.is_empty() { Value::Null } else { Value::Array(kept) }
         }
-        (Some(Form::Map(_) | Form::List(_)), value) if value.is_array() || value.is_object() => value,
+        // Scalars, what is owned as one value, and what is empty anyway.
         (_, value) => value,
     }
 }

@@ -95,10 +95,8 @@ const UNTYPED: Atom<'static> = Atom {
     map: Some(Map { atomic: true, fields: Fields::None, rest: Some(Type::Untyped) }),
 };
 
-const DEDUCED: Atom<'static> = Atom {
-    map: Some(Map { atomic: false, fields: Fields::None, rest: Some(Type::Deduced) }),
-    ..UNTYPED
-};
+const DEDUCED: Atom<'static> =
+    Atom { map: Some(Map { atomic: false, fields: Fields::None, rest: Some(Type::Deduced) }), ..UNTYPED };
 
 impl<'s> Type<'s> {
     pub fn atom(self) -> Atom<'s> {
@@ -108,9 +106,7 @@ impl<'s> Type<'s> {
             Type::Structural(structural) => structural.atom(),
             Type::Definition(definition) => map_atom(Map::of(definition, definition.is_atomic())),
             Type::Field(field) => field_atom(field),
-            Type::Item(field) if field.shape() == Shape::MapOfWrappedLists => {
-                Type::InnerList(field).atom()
-            }
+            Type::Item(field) if field.shape() == Shape::MapOfWrappedLists => Type::InnerList(field).atom(),
             Type::Item(field) => match field.item() {
                 Item::Object(target) => map_atom(Map::of(target, target.is_atomic())),
                 Item::Scalar(leaf) => leaf_atom(leaf),
@@ -135,9 +131,7 @@ impl<'s> Type<'s> {
             _ => atom.scalar.map(Form::Scalar),
         };
         // Null fits everything; what does not fit is handled as what should be there.
-        fits.or(atom.map.map(Form::Map))
-            .or(atom.scalar.map(Form::Scalar))
-            .or(atom.list.map(Form::List))
+        fits.or(atom.map.map(Form::Map)).or(atom.scalar.map(Form::Scalar)).or(atom.list.map(Form::List))
     }
 
     /// An object of the type with nothing set.

@@ -247,7 +247,8 @@ impl Target<'_> {
             owned.entry(&entry.api_version).or_default().unite(entry.set.clone());
         }
         // The version of the last configuration first: others may not convert without its fields.
-        let mut versions: Vec<(&str, Set)> = owned.remove(first).map(|set| (first, set)).into_iter().collect();
+        let mut versions: Vec<(&str, Set)> =
+            owned.remove(first).map(|set| (first, set)).into_iter().collect();
         versions.extend(owned);
         let mut bare = bare;
         for (version, set) in versions {

@@ -112,7 +112,9 @@ pub(super) fn misfit(scalar: Scalar, value: &Value) -> Option<String> {
     }
     Some(match scalar {
         Scalar::Numeric => format!("expected numeric (int or float), got {}", go_type(value)),
-        Scalar::String => format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(value)),
+        Scalar::String => {
+            format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(value))
+        }
         Scalar::Boolean => format!("expected boolean, got &{{{}}}", go_plain(value)),
         Scalar::Any => format!("expected any scalar, got &{{{}}}", go_plain(value)),
     })

@@ -16,7 +16,10 @@ fn what_an_applier_drops_goes_unless_somebody_else_owns_it() {
     let mut lab = lab(&custom);
     lab.apply("one", spec(json!({"scalar": "a", "map": {"x": "1", "y": "2"}, "set": ["p", "q"]})));
     lab.apply("two", spec(json!({"map": {"y": "2", "z": "3"}, "set": ["q"]})));
-    lab.update("hand", spec(json!({"scalar": "a", "map": {"x": "1", "y": "2", "z": "3", "h": "4"}, "set": ["p", "q"]})));
+    lab.update(
+        "hand",
+        spec(json!({"scalar": "a", "map": {"x": "1", "y": "2", "z": "3", "h": "4"}, "set": ["p", "q"]})),
+    );
     lab.apply("one", spec(json!({"scalar": "a"})));
     assert_eq!(lab.spec(), &json!({"scalar": "a", "map": {"y": "2", "z": "3", "h": "4"}, "set": ["q"]}));
     assert_eq!(
@@ -44,13 +47,22 @@ fn conflicts_are_about_other_values_only_and_force_takes() {
     );
     assert_eq!(lab.object, before, "a refused apply changes nothing");
     lab.apply("two", spec(json!({"scalar": "a", "list": [{"name": "n", "port": 5}]})));
-    assert_eq!(lab.owned_by("one"), r#".spec.scalar .spec.list[name="n"] .spec.list[name="n"].name .spec.list[name="n"].value .spec.map.x"#);
+    assert_eq!(
+        lab.owned_by("one"),
+        r#".spec.scalar .spec.list[name="n"] .spec.list[name="n"].name .spec.list[name="n"].value .spec.map.x"#
+    );
     lab.force("three", spec(json!({"scalar": "c"})));
     assert_eq!(lab.spec()["scalar"], "c");
     assert!(!lab.owned_by("one").contains("scalar") && !lab.owned_by("two").contains("scalar"));
-    lab.update("hand", spec(json!({"scalar": "d", "list": [{"name": "n", "value": 1, "port": 5}], "map": {"x": "1"}})));
+    lab.update(
+        "hand",
+        spec(json!({"scalar": "d", "list": [{"name": "n", "value": 1, "port": 5}], "map": {"x": "1"}})),
+    );
     assert_eq!(lab.owned_by("three"), "");
-    assert_eq!(lab.conflicts("three", spec(json!({"scalar": "c"}))), [r#""hand" using example.com/v1 .spec.scalar"#]);
+    assert_eq!(
+        lab.conflicts("three", spec(json!({"scalar": "c"}))),
+        [r#""hand" using example.com/v1 .spec.scalar"#]
+    );
 }
 
 #[test]
@@ -77,10 +89,7 @@ fn an_update_owns_what_it_changes_and_frees_what_it_removes() {
     let custom = custom();
     let mut lab = lab(&custom);
     lab.update("creator", spec(json!({"scalar": "a", "struct": {"a": "1"}, "atomicList": ["x"]})));
-    assert_eq!(
-        lab.owned_by("creator"),
-        ".spec .spec.atomicList .spec.scalar .spec.struct .spec.struct.a"
-    );
+    assert_eq!(lab.owned_by("creator"), ".spec .spec.atomicList .spec.scalar .spec.struct .spec.struct.a");
     lab.update("other", spec(json!({"scalar": "b", "struct": {"a": "1", "b": "2"}})));
     assert_eq!(lab.owned_by("creator"), ".spec .spec.struct .spec.struct.a");
     assert_eq!(lab.owned_by("other"), ".spec.scalar .spec.struct.b");
@@ -143,7 +152,9 @@ fn clients_can_forget_and_rewrite_entries_but_not_break_them() {
     assert_eq!(with(Value::Null), [one.clone(), two.clone()]);
     assert_eq!(with(json!([{"manager": "x", "operation": "Bogus"}])), [one.clone(), two.clone()]);
     assert_eq!(
-        with(json!([{"manager": "x", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": []}])),
+        with(
+            json!([{"manager": "x", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": []}])
+        ),
         [one.clone(), two.clone()]
     );
     // An entry of a version that is not served is dropped, the rest counts.
@@ -156,7 +167,11 @@ fn clients_can_forget_and_rewrite_entries_but_not_break_them() {
     // Through a subresource nobody changes entries directly.
     let mut lab = lab(&custom);
     lab.apply("one", spec(json!({"scalar": "a"})));
-    lab.put("two", "status", json!({"metadata": {"managedFields": renamed}, "spec": {"scalar": "a", "number": 1}}));
+    lab.put(
+        "two",
+        "status",
+        json!({"metadata": {"managedFields": renamed}, "spec": {"scalar": "a", "number": 1}}),
+    );
     let status = (r#""two" with subresource "status" using example.com/v1"#.to_owned(), two.1);
     assert_eq!(lab.owners(), [one, status]);
 }
@@ -190,10 +205,15 @@ fn kubectl_takes_over_what_it_applied_client_side() {
 
 #[test]
 fn reset_fields_are_nobodys() {
-    let pod = |status: &str| json!({"metadata": {"labels": {"a": status}, "ownerReferences": [{"uid": "o"}]},
-        "spec": {"containers": [{"name": "c", "image": status, "resources": {"limits": {"cpu": status}}}]}, "status": {"phase": status}});
+    let pod = |status: &str| {
+        json!({"metadata": {"labels": {"a": status}, "ownerReferences": [{"uid": "o"}]},
+        "spec": {"containers": [{"name": "c", "image": status, "resources": {"limits": {"cpu": status}}}]}, "status": {"phase": status}})
+    };
     for (reset, want) in [
-        (Reset::Fields(&["status"]), ".metadata.labels.a .spec.containers[name=\"c\"].image .spec.containers[name=\"c\"].resources.limits.cpu"),
+        (
+            Reset::Fields(&["status"]),
+            ".metadata.labels.a .spec.containers[name=\"c\"].image .spec.containers[name=\"c\"].resources.limits.cpu",
+        ),
         (Reset::Fields(&["spec", "metadata.labels"]), ".status.phase"),
         (
             Reset::AllBut(&["spec.containers.*.resources"]),
@@ -263,8 +283,13 @@ fn scaling_moves_the_replicas() {
         apimachinery::meta::metadata_mut(&mut lab.object).insert("managedFields".into(), had);
         lab.put(manager, "scale", scale(replicas));
         let has = map.to_parent(&entries, &lab.object["metadata"]["managedFields"]).unwrap();
-        Managed::decode(&has).unwrap().0.into_iter()
-            .map(|e| format!("{} {} {:?}", e.id.shown(), e.set.to_string().replace('\n', " "), e.time.is_some()))
+        Managed::decode(&has)
+            .unwrap()
+            .0
+            .into_iter()
+            .map(|e| {
+                format!("{} {} {:?}", e.id.shown(), e.set.to_string().replace('\n', " "), e.time.is_some())
+            })
             .collect::<Vec<_>>()
     };
     let entry = |manager: &str, operation: &str, fields: Value| {
@@ -274,25 +299,26 @@ fn scaling_moves_the_replicas() {
     let applied = json!([entry("m", "Apply", json!({"f:replicas": {}, "f:selector": {}}))]);
     assert_eq!(
         scaled(applied.clone(), 5, "kubectl"),
-        [r#""m" .spec.selector true"#, r#""kubectl" with subresource "scale" using apps/v1 .spec.replicas false"#]
+        [
+            r#""m" .spec.selector true"#,
+            r#""kubectl" with subresource "scale" using apps/v1 .spec.replicas false"#
+        ]
     );
     assert_eq!(scaled(applied, 3, "kubectl"), [r#""m" .spec.replicas .spec.selector true"#]);
     let updated = json!([entry("m", "Update", json!({"f:replicas": {}, "f:selector": {}}))]);
     assert_eq!(scaled(updated, 3, "kubectl"), [r#""m" using apps/v1 .spec.replicas .spec.selector true"#]);
     let alone = json!([entry("m", "Update", json!({"f:replicas": {}}))]);
-    assert_eq!(
-        scaled(alone, 5, "m"),
-        [r#""m" with subresource "scale" using apps/v1 .spec.replicas false"#]
-    );
+    assert_eq!(scaled(alone, 5, "m"), [r#""m" with subresource "scale" using apps/v1 .spec.replicas false"#]);
     // Where nobody owns the replicas nobody gets them.
-    assert_eq!(scaled(json!([entry("m", "Apply", json!({"f:selector": {}}))]), 5, "x"), [r#""m" .spec.selector true"#]);
+    assert_eq!(
+        scaled(json!([entry("m", "Apply", json!({"f:selector": {}}))]), 5, "x"),
+        [r#""m" .spec.selector true"#]
+    );
 }
 
 #[test]
 fn only_times_changed_is_nothing_changed() {
-    let object = |time: &str, value: i32| {
-        json!({"metadata": {"name": "n", "managedFields": [{"manager": "m", "time": time}]}, "spec": {"x": value}})
-    };
+    let object = |time: &str, value: i32| json!({"metadata": {"name": "n", "managedFields": [{"manager": "m", "time": time}]}, "spec": {"x": value}});
     let mut new = object("b", 1);
     assert!(restore_times(&mut new, &object("a", 1)));
     assert_eq!(new, object("a", 1));
@@ -369,7 +395,10 @@ fn managers_speak_their_own_versions() {
     assert_eq!(lab.owned_by("first"), ".spec.old .spec.same");
     // The same manager in another version: one entry, and what it dropped goes by its old name.
     lab.apply("first", spec(json!({"same": "s"})));
-    assert_eq!((lab.owned_by("first"), lab.spec().clone()), (".spec.same".into(), json!({"new": "a", "same": "s"})));
+    assert_eq!(
+        (lab.owned_by("first"), lab.spec().clone()),
+        (".spec.same".into(), json!({"new": "a", "same": "s"}))
+    );
     lab.apply("second", spec(json!({})));
     assert_eq!(lab.spec(), &json!({"same": "s"}));
 }

@@ -27,9 +27,15 @@ fn configurations_own_their_leaves_and_items() {
         (json!({"set": ["b", "a"]}), r#".set[="a"] .set[="b"]"#),
         (json!({"set": []}), ""),
         (json!({"set": ["a", "a"]}), r#".set[="a"]"#),
-        (json!({"list": [{"name": "n", "value": 1}]}), r#".list[name="n"] .list[name="n"].name .list[name="n"].value"#),
+        (
+            json!({"list": [{"name": "n", "value": 1}]}),
+            r#".list[name="n"] .list[name="n"].name .list[name="n"].value"#,
+        ),
         (json!({"list": [{"name": "n", "value": 1}, {"name": "n"}]}), r#".list[name="n"]"#),
-        (json!({"ports": [{"port": 1}]}), r#".ports[port=1,protocol="TCP"] .ports[port=1,protocol="TCP"].port"#),
+        (
+            json!({"ports": [{"port": 1}]}),
+            r#".ports[port=1,protocol="TCP"] .ports[port=1,protocol="TCP"].port"#,
+        ),
         (json!({"free": {"x": {"y": [1]}}}), ".free.x .free.x.y"),
         (json!({"any": 1}), ".any"),
     ] {
@@ -47,9 +53,18 @@ fn configurations_must_fit() {
         (json!({"number": "x"}), ".spec.number: expected numeric (int or float), got string"),
         (json!({"struct": "x"}), ".spec.struct: expected map, got &{x}"),
         (json!({"list": {"a": 1}}), ".spec.list: expected list, got &{map[a:1]}"),
-        (json!({"list": [{"name": "c"}, {"name": "c"}]}), r#".spec.list: duplicate entries for key [name="c"]"#),
-        (json!({"list": [null]}), ".spec.list: element 0: associative list with keys may not have a null element"),
-        (json!({"list": [1]}), ".spec.list: element 0: associative list with keys may not have non-map elements"),
+        (
+            json!({"list": [{"name": "c"}, {"name": "c"}]}),
+            r#".spec.list: duplicate entries for key [name="c"]"#,
+        ),
+        (
+            json!({"list": [null]}),
+            ".spec.list: element 0: associative list with keys may not have a null element",
+        ),
+        (
+            json!({"list": [1]}),
+            ".spec.list: element 0: associative list with keys may not have non-map elements",
+        ),
         (
             json!({"list": [{"value": 1}]}),
             ".spec.list: element 0: associative list with keys has an element that omits all key fields [\"name\"] (and doesn't have default values for any key fields)",
@@ -79,12 +94,24 @@ fn merging_keeps_the_order_of_the_configuration() {
         (json!({"map": {"a": "1"}}), json!({"map": {"b": "2"}}), json!({"map": {"a": "1", "b": "2"}})),
         (json!({"map": {"a": "1"}}), json!({"map": null}), json!({"map": {"a": "1"}})),
         (json!({"map": {}}), json!({"map": null}), json!({"map": null})),
-        (json!({"atomicMap": {"a": "1"}}), json!({"atomicMap": {"b": "2"}}), json!({"atomicMap": {"b": "2"}})),
+        (
+            json!({"atomicMap": {"a": "1"}}),
+            json!({"atomicMap": {"b": "2"}}),
+            json!({"atomicMap": {"b": "2"}}),
+        ),
         (json!({"atomicList": ["a"]}), json!({"atomicList": ["b"]}), json!({"atomicList": ["b"]})),
         (json!({"set": ["a", "b", "c"]}), json!({"set": ["c", "a"]}), json!({"set": ["b", "c", "a"]})),
-        (json!({"set": ["a", "b", "c"]}), json!({"set": ["a", "x", "c"]}), json!({"set": ["a", "b", "x", "c"]})),
+        (
+            json!({"set": ["a", "b", "c"]}),
+            json!({"set": ["a", "x", "c"]}),
+            json!({"set": ["a", "b", "x", "c"]}),
+        ),
         (json!({"set": ["a", "b"]}), json!({"set": ["x"]}), json!({"set": ["a", "b", "x"]})),
-        (json!({"set": ["x", "a", "y", "b"]}), json!({"set": ["b", "a"]}), json!({"set": ["x", "y", "b", "a"]})),
+        (
+            json!({"set": ["x", "a", "y", "b"]}),
+            json!({"set": ["b", "a"]}),
+            json!({"set": ["x", "y", "b", "a"]}),
+        ),
         (
             json!({"list": [{"name": "a", "value": 1}, {"name": "b", "value": 2}]}),
             json!({"list": [{"name": "b", "port": 9}, {"name": "c"}]}),
@@ -128,7 +155,13 @@ fn comparisons_find_leaves_and_items() {
             "",
             "",
         ),
-        (json!({"list": [item(1), item(2)]}), json!({"list": [item(1), item(3)]}), "", r#".list[name="n"]"#, ""),
+        (
+            json!({"list": [item(1), item(2)]}),
+            json!({"list": [item(1), item(3)]}),
+            "",
+            r#".list[name="n"]"#,
+            "",
+        ),
         (
             json!({"list": [item(1), item(2)]}),
             json!({"list": [item(1)]}),
@@ -160,7 +193,8 @@ fn comparisons_find_leaves_and_items() {
 fn members_are_removed_and_extracted() {
     let custom = custom();
     let ty = Type::Structural(&custom);
-    let object = spec(json!({"scalar": "a", "struct": {"a": "x", "b": "y"}, "set": ["p", "q"], "atomicList": ["1"],
+    let object =
+        spec(json!({"scalar": "a", "struct": {"a": "x", "b": "y"}, "set": ["p", "q"], "atomicList": ["1"],
         "list": [{"name": "n", "value": 1}, {"name": "m"}], "map": {"k": "v"}}));
     let set = |value: Value| Set::decode(&json!({"f:spec": value})).unwrap();
     for (fields, without, only) in [
@@ -193,7 +227,10 @@ fn what_became_atomic_is_owned_whole() {
     for (had, has) in [
         (json!({"f:atomicMap": {"f:a": {}, "f:b": {}}}), Some(json!({"f:atomicMap": {}}))),
         (json!({"f:atomicList": {".": {}, "v:\"a\"": {}}}), Some(json!({"f:atomicList": {}}))),
-        (json!({"f:atomicMap": {}, "f:map": {"f:k": {}}, "f:gone": {"f:x": {}}, "f:free": {"f:a": {"f:b": {}}}}), None),
+        (
+            json!({"f:atomicMap": {}, "f:map": {"f:k": {}}, "f:gone": {"f:x": {}}, "f:free": {"f:a": {"f:b": {}}}}),
+            None,
+        ),
         (json!({"f:map": {}, "f:list": {}}), None),
     ] {
         assert_eq!(reconcile(Type::Structural(&custom), &set(had)), has.map(set));
