@@ -17,6 +17,11 @@ pub fn bench(args: &[String]) -> Result<(), String> {
     {
         return crate::bench_pods::one_by_one(Path::new(kubeconfig), PODS);
     }
+    if let [what, program] = args
+        && what == "api"
+    {
+        return crate::bench_api::run(Path::new(program));
+    }
     run(
         "cargo",
         &["build", "--release", "--package", "minke", "--package", "store", "--examples", "--bins"],
@@ -26,23 +31,24 @@ pub fn bench(args: &[String]) -> Result<(), String> {
     println!("binary: {:.1} MB", size as f64 / 1e6);
     boots(&program)?;
     pods(&program)?;
+    crate::bench_api::run(&program)?;
     let bench = capture("sh", &["-c", "ls -t target/*/release/examples/bench | head -1"])?;
     println!("store:\n{}", capture(bench.trim(), &[])?.trim_end());
     Ok(())
 }
 
-struct Bed {
+pub struct Bed {
     program: PathBuf,
     dir: PathBuf,
 }
 
 impl Bed {
-    fn new(program: &Path, name: &str) -> Bed {
+    pub fn new(program: &Path, name: &str) -> Bed {
         let dir = std::env::temp_dir().join(format!("minke-bench-{}-{name}", std::process::id()));
         Bed { program: program.into(), dir }
     }
 
-    fn minke(&self, args: &[&str]) -> Result<String, String> {
+    pub fn minke(&self, args: &[&str]) -> Result<String, String> {
         let output = Command::new(&self.program)
             .args(args)
             .output()
@@ -53,15 +59,19 @@ impl Bed {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn dir(&self) -> &str {
+    pub fn dir(&self) -> &str {
         self.dir.to_str().unwrap_or_default()
+    }
+
+    pub fn dir_path(&self) -> &Path {
+        &self.dir
     }
 
     fn up(&self) -> Result<(), String> {
         self.minke(&["up", "--detach", "--data-dir", self.dir()]).map(|_| ())
     }
 
-    fn pid(&self) -> Result<String, String> {
+    pub fn pid(&self) -> Result<String, String> {
         let text = std::fs::read_to_string(self.dir.join("minke.lock")).map_err(|error| error.to_string())?;
         Ok(text.trim().to_string())
     }
@@ -119,14 +129,14 @@ pub fn report(what: &str, values: &mut [f64]) {
     println!("{what}: p50 {:.1} ms, p99 {:.1} ms ({} runs)", at(0.5), at(0.99), values.len());
 }
 
-fn pss_kib(pid: &str) -> Result<u64, String> {
+pub fn pss_kib(pid: &str) -> Result<u64, String> {
     let text =
         std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).map_err(|error| error.to_string())?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).ok_or_else(|| "no Pss".into())
 }
 
-fn cpu_seconds(pid: &str) -> Result<f64, String> {
+pub fn cpu_seconds(pid: &str) -> Result<f64, String> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| error.to_string())?;
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);

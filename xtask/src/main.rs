@@ -1,6 +1,7 @@
 //! Project automation. A small dispatcher on the first argument; each command has its own file.
 
 mod bench;
+mod bench_api;
 mod bench_pods;
 mod ci;
 mod codegen;
