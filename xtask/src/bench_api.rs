@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use client::{Client, Https, Kubeconfig, Options, Patch, Resource, WatchEvent};
 use env::Env;
@@ -51,14 +51,14 @@ async fn measure(kubeconfig: &Path, pid: &str) -> Result<(), String> {
     let memory = pss_kib(pid)?;
     let (mut latencies, before) = (Vec::new(), cpu_seconds(pid)?);
     for i in 0..ONE_BY_ONE {
-        let start = Instant::now();
+        let start = env.instant();
         create(&pods, &format!("one-{i}")).await?;
         latencies.push(start.elapsed().as_secs_f64() * 1e3);
     }
     report("POST of a Pod, one client", &mut latencies);
     each("POST, one client", before, pid, ONE_BY_ONE)?;
 
-    let (start, before) = (Instant::now(), cpu_seconds(pid)?);
+    let (start, before) = (env.instant(), cpu_seconds(pid)?);
     let work = futures_util::stream::iter(0..PODS).map(|i| {
         let pods = pods.clone();
         async move { create(&pods, &format!("many-{i}")).await }
@@ -86,7 +86,7 @@ async fn measure(kubeconfig: &Path, pid: &str) -> Result<(), String> {
         return Err(error.clone());
     }
     each("GET of a Pod", before, pid, GETS)?;
-    lists(&config, pid).await?;
+    lists(&env, &config, pid).await?;
     watches(&env, &config, &pods, pid).await
 }
 
@@ -116,7 +116,7 @@ fn pod(name: &str) -> Value {
 }
 
 /// Whole bodies by a connection of their own, so that reading JSON is not measured.
-async fn lists(config: &Kubeconfig, pid: &str) -> Result<(), String> {
+async fn lists(env: &Env, config: &Kubeconfig, pid: &str) -> Result<(), String> {
     let authority = config.server.trim_start_matches("https://").to_string();
     let tls = tokio_rustls::TlsConnector::from(Arc::new(config.tls(&[b"http/1.1"])?));
     let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host).to_string();
@@ -125,7 +125,7 @@ async fn lists(config: &Kubeconfig, pid: &str) -> Result<(), String> {
         let name = host.clone().try_into().map_err(|_| "the server has no usable name".to_string())?;
         let stream = tokio::net::TcpStream::connect(&authority).await.map_err(|error| error.to_string())?;
         let mut stream = tls.connect(name, stream).await.map_err(|error| error.to_string())?;
-        let start = Instant::now();
+        let start = env.instant();
         let request = format!(
             "GET /api/v1/namespaces/default/pods HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
         );
@@ -158,7 +158,7 @@ async fn watches(env: &Env, config: &Kubeconfig, pods: &Resource, pid: &str) -> 
             events.take(EVENTS).count().await
         }));
     }
-    let (start, before) = (Instant::now(), cpu_seconds(pid)?);
+    let (start, before) = (env.instant(), cpu_seconds(pid)?);
     for i in 0..EVENTS {
         let body = json!({"metadata": {"labels": {"round": i.to_string()}}});
         let name = format!("many-{i}");
