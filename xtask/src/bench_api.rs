@@ -153,7 +153,7 @@ async fn watches(env: &Env, config: &Kubeconfig, pods: &Resource, pid: &str) -> 
         }
         let stream =
             client.pods().watch("default", options.clone()).await.map_err(|status| status.to_string())?;
-        tasks.push(tokio::spawn(async move {
+        tasks.push(env.spawn(async move {
             let events = stream.filter(|event| std::future::ready(matches!(event, WatchEvent::Modified(_))));
             events.take(EVENTS).count().await
         }));
