@@ -2,6 +2,7 @@
 //! Pure: no IO, no clock, no async.
 
 pub mod columns;
+pub mod cron;
 pub mod defaults;
 pub mod facts;
 pub mod kinds;

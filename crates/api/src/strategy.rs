@@ -132,7 +132,7 @@ pub(crate) fn reset_status(object: &mut Value) {
     };
 }
 
-fn copy_field(new: &mut Value, old: &Value, field: &str) {
+pub(crate) fn copy_field(new: &mut Value, old: &Value, field: &str) {
     let Some(map) = new.as_object_mut() else { return };
     match old.get(field) {
         Some(value) => {

@@ -79,7 +79,6 @@ fn stateful_set(spec: &mut Map<String, Value>) {
         && let Some(Value::Object(rolling)) = strategy.get_mut("rollingUpdate")
     {
         fill(rolling, "partition", 0);
-        fill(rolling, "maxUnavailable", 1);
     }
     let retention = object_at(spec, "persistentVolumeClaimRetentionPolicy");
     fill_empty(retention, "whenDeleted", "Retain");

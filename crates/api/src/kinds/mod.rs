@@ -1,6 +1,9 @@
 //! One file per kind with rules of its own, and the list that finds it. Kinds without a file of their
 //! own are described by one line of the table in `plain`.
 
+mod apps;
+mod batch;
+mod checks;
 mod config_map;
 mod event;
 mod lease;
@@ -11,7 +14,8 @@ pub mod pod;
 mod secret;
 mod service;
 mod service_account;
-mod workload;
+mod stateful_set;
+mod table;
 
 use crate::Strategy;
 
@@ -27,13 +31,8 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("", "secrets") => &secret::Secret,
         ("", "serviceaccounts") => &service_account::ServiceAccount,
         ("", "services") => &service::Service,
-        ("apps", "daemonsets") => &workload::DAEMON_SET,
-        ("apps", "deployments") => &workload::DEPLOYMENT,
-        ("apps", "replicasets") => &workload::REPLICA_SET,
-        ("apps", "statefulsets") => &workload::STATEFUL_SET,
-        ("batch", "jobs") => &workload::Job,
         ("coordination.k8s.io", "leases") => &lease::Lease,
-        _ => plain::find(group, resource),
+        _ => table::find(group, resource),
     }
 }
 

@@ -1,13 +1,21 @@
-//! Kinds whose rules fit on one line: whether they have a status, count generations, may be created by
-//! an update, must say which version they update, and so on. Their fields are checked by the schema
-//! and defaulted by [`crate::defaults`].
+//! The strategy of a kind as data: what it allows on one line, its rules as functions. Which kinds there
+//! are and what they allow stands in `table`.
 
-use crate::{Generic, Strategy, defaults};
-use apimachinery::validation;
+use super::pod::errors::Errors;
+use crate::strategy::{copy_field, keep_all_but_status, reset_status};
+use crate::{Strategy, defaults};
+use apimachinery::{FieldError, validation};
 use serde_json::Value;
 
-/// What differs between plain kinds; the usual answers are those of [`Plain::of`].
-struct Plain {
+/// Rules of one object.
+pub(super) type Rules = fn(&Value, &mut Errors);
+/// Rules of going from an old object (second) to a new one (first).
+pub(super) type Changes = fn(&Value, &Value, &mut Errors);
+/// Puts right what an update may not decide.
+pub(super) type Settle = fn(&mut Value, &Value);
+
+/// What differs between kinds; the usual answers are those of [`Plain::of`].
+pub(super) struct Plain {
     status: bool,
     generation: bool,
     /// What the generation counts changes of: `spec`, or everything but metadata and status.
@@ -18,10 +26,24 @@ struct Plain {
     orphans: bool,
     name: fn(&str) -> Vec<String>,
     labels: &'static [&'static str],
+    rules: Rules,
+    /// All rules of an update; without it those of a new object.
+    update: Option<Changes>,
+    status_rules: Changes,
+    created: fn(&mut Value),
+    changed: Settle,
+    status_changed: Settle,
+    warn: fn(&Value, Option<&Value>) -> Vec<String>,
+    bump: Option<fn(&Value, &Value) -> bool>,
+    named: fn(&mut Value),
+    label: Option<fn(&Value, &str) -> String>,
 }
 
+/// Group, resource and strategy.
+pub(super) type Kind = (&'static str, &'static str, Plain);
+
 impl Plain {
-    const fn of() -> Plain {
+    pub const fn of() -> Plain {
         Plain {
             status: false,
             generation: false,
@@ -32,176 +54,106 @@ impl Plain {
             orphans: false,
             name: validation::dns1123_subdomain,
             labels: &[],
+            rules: |_, _| {},
+            update: None,
+            status_rules: |_, _, _| {},
+            created: |_| {},
+            changed: |_, _| {},
+            status_changed: |_, _| {},
+            warn: |_, _| Vec::new(),
+            bump: None,
+            named: |_| {},
+            label: None,
         }
     }
-    const fn status(mut self) -> Plain {
+    pub const fn status(mut self) -> Plain {
         self.status = true;
         self
     }
-    const fn generation(mut self) -> Plain {
+    pub const fn generation(mut self) -> Plain {
         self.generation = true;
         self
     }
     /// Counts changes of anything but metadata and status: kinds without a spec.
-    const fn generation_of_all(mut self) -> Plain {
+    pub const fn generation_of_all(mut self) -> Plain {
         self.generation = true;
         self.whole = true;
         self
     }
-    const fn create_on_update(mut self) -> Plain {
+    pub const fn create_on_update(mut self) -> Plain {
         self.create_on_update = true;
         self
     }
-    const fn needs_version(mut self) -> Plain {
+    pub const fn needs_version(mut self) -> Plain {
         self.unconditional_update = false;
         self
     }
-    const fn returns_deleted(mut self) -> Plain {
+    pub const fn returns_deleted(mut self) -> Plain {
         self.returns_deleted = true;
         self
     }
     /// Without a propagation policy its dependents are kept, as clients before 1.9 expected.
-    const fn orphans(mut self) -> Plain {
+    pub const fn orphans(mut self) -> Plain {
         self.orphans = true;
         self
     }
-    const fn name(mut self, rule: fn(&str) -> Vec<String>) -> Plain {
+    pub const fn name(mut self, rule: fn(&str) -> Vec<String>) -> Plain {
         self.name = rule;
         self
     }
-    const fn labels(mut self, labels: &'static [&'static str]) -> Plain {
+    pub const fn labels(mut self, labels: &'static [&'static str]) -> Plain {
         self.labels = labels;
         self
     }
-}
-
-static PLAIN: &[(&str, &str, Plain)] = &[
-    ("", "endpoints", Plain::of().create_on_update()),
-    ("", "limitranges", Plain::of().create_on_update()),
-    ("", "persistentvolumeclaims", Plain::of().status().returns_deleted()),
-    ("", "persistentvolumes", Plain::of().status().returns_deleted()),
-    ("", "podtemplates", Plain::of().generation_of_all().returns_deleted()),
-    ("", "replicationcontrollers", Plain::of().status().generation().orphans().labels(&["status.replicas"])),
-    ("", "resourcequotas", Plain::of().status().returns_deleted()),
-    ("apiregistration.k8s.io", "apiservices", Plain::of().status().needs_version()),
-    ("apps", "controllerrevisions", Plain::of()),
-    ("autoscaling", "horizontalpodautoscalers", Plain::of().status()),
-    ("batch", "cronjobs", Plain::of().status().generation()),
-    ("certificates.k8s.io", "certificatesigningrequests", Plain::of().status().labels(&["spec.signerName"])),
-    (
-        "certificates.k8s.io",
-        "clustertrustbundles",
-        Plain::of().needs_version().name(any_path).labels(&["spec.signerName"]),
-    ),
-    (
-        "certificates.k8s.io",
-        "podcertificaterequests",
-        Plain::of().status().needs_version().labels(&["spec.nodeName", "spec.signerName", "spec.podName"]),
-    ),
-    ("networking.k8s.io", "ingressclasses", Plain::of().generation()),
-    ("networking.k8s.io", "ingresses", Plain::of().status().generation()),
-    ("networking.k8s.io", "ipaddresses", Plain::of().name(ip_name)),
-    ("networking.k8s.io", "networkpolicies", Plain::of().generation()),
-    ("networking.k8s.io", "servicecidrs", Plain::of().status()),
-    ("policy", "poddisruptionbudgets", Plain::of().status().generation().needs_version()),
-    (
-        "rbac.authorization.k8s.io",
-        "clusterrolebindings",
-        Plain::of().create_on_update().name(validation::path_segment_name),
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "clusterroles",
-        Plain::of().create_on_update().name(validation::path_segment_name),
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "rolebindings",
-        Plain::of().create_on_update().name(validation::path_segment_name),
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "roles",
-        Plain::of().create_on_update().name(validation::path_segment_name),
-    ),
-    ("storage.k8s.io", "csidrivers", Plain::of().needs_version().returns_deleted()),
-    ("storage.k8s.io", "csinodes", Plain::of().needs_version().returns_deleted()),
-    ("storage.k8s.io", "csistoragecapacities", Plain::of().needs_version()),
-    ("storage.k8s.io", "storageclasses", Plain::of().returns_deleted()),
-    ("storage.k8s.io", "volumeattachments", Plain::of().status().needs_version().returns_deleted()),
-    ("storage.k8s.io", "volumeattributesclasses", Plain::of().returns_deleted()),
-    ("admissionregistration.k8s.io", "mutatingadmissionpolicies", Plain::of().generation().needs_version()),
-    (
-        "admissionregistration.k8s.io",
-        "mutatingadmissionpolicybindings",
-        Plain::of().generation().needs_version(),
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "mutatingwebhookconfigurations",
-        Plain::of().generation_of_all().needs_version(),
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "validatingadmissionpolicies",
-        Plain::of().status().generation().needs_version(),
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "validatingadmissionpolicybindings",
-        Plain::of().generation().needs_version(),
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "validatingwebhookconfigurations",
-        Plain::of().generation_of_all().needs_version(),
-    ),
-    ("apiextensions.k8s.io", "customresourcedefinitions", Plain::of().status().generation().needs_version()),
-    ("scheduling.k8s.io", "priorityclasses", Plain::of().generation_of_all()),
-    (
-        "coordination.k8s.io",
-        "leasecandidates",
-        Plain::of().create_on_update().needs_version().name(validation::config_map_key),
-    ),
-    ("node.k8s.io", "runtimeclasses", Plain::of().create_on_update().needs_version()),
-    ("discovery.k8s.io", "endpointslices", Plain::of().generation_of_all()),
-    ("resource.k8s.io", "deviceclasses", Plain::of().generation().returns_deleted()),
-    ("resource.k8s.io", "resourceclaims", Plain::of().status().returns_deleted()),
-    ("resource.k8s.io", "resourceclaimtemplates", Plain::of().returns_deleted()),
-    (
-        "resource.k8s.io",
-        "resourceslices",
-        Plain::of().generation().returns_deleted().labels(&["spec.nodeName", "spec.driver"]),
-    ),
-    ("resource.k8s.io", "devicetaintrules", Plain::of().status().generation().returns_deleted()),
-    ("resource.k8s.io", "resourcepoolstatusrequests", Plain::of().status().needs_version().returns_deleted()),
-    ("flowcontrol.apiserver.k8s.io", "flowschemas", Plain::of().status().generation()),
-    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", Plain::of().status().generation()),
-    ("internal.apiserver.k8s.io", "storageversions", Plain::of().status().needs_version()),
-    ("storagemigration.k8s.io", "storageversionmigrations", Plain::of().status().needs_version()),
-];
-
-pub(super) fn find(group: &str, resource: &str) -> &'static dyn Strategy {
-    match PLAIN.iter().find(|(g, r, _)| *g == group && *r == resource) {
-        Some((_, _, plain)) => plain,
-        None => &Generic,
+    /// The rules of a new object, and of a changed one where `update` is not given.
+    pub const fn rules(mut self, rules: Rules) -> Plain {
+        self.rules = rules;
+        self
     }
-}
-
-/// Names of trust bundles hold colons after their signer's name.
-fn any_path(name: &str) -> Vec<String> {
-    match name.rsplit_once(':') {
-        Some((_, own)) => validation::dns1123_subdomain(own),
-        None => validation::dns1123_subdomain(name),
+    /// All rules of a change of the object.
+    pub const fn update(mut self, rules: Changes) -> Plain {
+        self.update = Some(rules);
+        self
     }
-}
-
-/// IPAddress objects are named by their address.
-fn ip_name(name: &str) -> Vec<String> {
-    match name.parse::<std::net::IpAddr>() {
-        Ok(address) if address.to_string() == name => Vec::new(),
-        Ok(_) => vec!["must be a canonical IP address".to_owned()],
-        Err(_) => vec!["must be a valid IP address".to_owned()],
+    /// The rules of a change of the status.
+    pub const fn status_rules(mut self, rules: Changes) -> Plain {
+        self.status_rules = rules;
+        self
+    }
+    /// What the server makes of a new object.
+    pub const fn created(mut self, settle: fn(&mut Value)) -> Plain {
+        self.created = settle;
+        self
+    }
+    /// What the server makes of a changed object.
+    pub const fn changed(mut self, settle: Settle) -> Plain {
+        self.changed = settle;
+        self
+    }
+    /// What the server makes of a changed status.
+    pub const fn status_changed(mut self, settle: Settle) -> Plain {
+        self.status_changed = settle;
+        self
+    }
+    pub const fn warn(mut self, warn: fn(&Value, Option<&Value>) -> Vec<String>) -> Plain {
+        self.warn = warn;
+        self
+    }
+    /// How the value of a field selector is read, where it is not simply a field.
+    pub const fn label(mut self, read: fn(&Value, &str) -> String) -> Plain {
+        self.label = Some(read);
+        self
+    }
+    /// What repeats the name of a new object, once it has one.
+    pub const fn named(mut self, settle: fn(&mut Value)) -> Plain {
+        self.named = settle;
+        self
+    }
+    /// Counts what this says is a change.
+    pub const fn bump(mut self, bump: fn(&Value, &Value) -> bool) -> Plain {
+        self.generation = true;
+        self.bump = Some(bump);
+        self
     }
 }
 
@@ -216,6 +168,50 @@ impl Strategy for Plain {
         defaults::apply(object);
     }
 
+    fn prepare_create(&self, object: &mut Value) {
+        if self.status {
+            reset_status(object);
+            defaults::apply(object);
+        }
+        (self.created)(object);
+    }
+
+    fn name_settled(&self, object: &mut Value) {
+        defaults::apply(object);
+        (self.named)(object);
+    }
+
+    fn validate(&self, object: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        (self.rules)(object, &mut errors);
+        errors.0
+    }
+
+    fn prepare_update(&self, subresource: &str, new: &mut Value, old: &Value) {
+        if subresource == "status" {
+            keep_all_but_status(new, old);
+            return (self.status_changed)(new, old);
+        }
+        if self.status {
+            copy_field(new, old, "status");
+        }
+        (self.changed)(new, old);
+    }
+
+    fn validate_update(&self, subresource: &str, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        match (subresource, self.update) {
+            ("status", _) => (self.status_rules)(new, old, &mut errors),
+            (_, Some(update)) => update(new, old, &mut errors),
+            (_, None) => (self.rules)(new, &mut errors),
+        }
+        errors.0
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        (self.warn)(new, old)
+    }
+
     fn validate_name(&self, name: &str) -> Vec<String> {
         (self.name)(name)
     }
@@ -225,6 +221,9 @@ impl Strategy for Plain {
     }
 
     fn field_label(&self, object: &Value, label: &str) -> String {
+        if let Some(read) = self.label {
+            return read(object, label);
+        }
         let pointer = format!("/{}", label.replace('.', "/"));
         match object.pointer(&pointer) {
             Some(Value::String(text)) => text.clone(),
@@ -248,8 +247,11 @@ impl Strategy for Plain {
     }
 
     fn bumps_generation(&self, new: &Value, old: &Value) -> bool {
-        self.generation
-            && if self.whole { !asked(new).eq(asked(old)) } else { new.get("spec") != old.get("spec") }
+        match self.bump {
+            Some(bump) => bump(new, old),
+            None if self.whole => self.generation && !asked(new).eq(asked(old)),
+            None => self.generation && new.get("spec") != old.get("spec"),
+        }
     }
 
     fn allow_create_on_update(&self) -> bool {

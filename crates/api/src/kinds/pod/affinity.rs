@@ -110,7 +110,7 @@ fn node_field(requirement: &Value, path: &Path, errors: &mut Errors) {
 }
 
 /// A LabelSelector.
-pub(super) fn label_selector(selector: &Value, path: &Path, errors: &mut Errors) {
+pub(in crate::kinds) fn label_selector(selector: &Value, path: &Path, errors: &mut Errors) {
     if let Some(labels) = selector.get("matchLabels").and_then(Value::as_object) {
         errors.0.extend(validation::labels(labels, &path.child("matchLabels")));
     }

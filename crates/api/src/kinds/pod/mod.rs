@@ -1,8 +1,8 @@
 //! Pods: what the server makes of them (`prepare`), every rule of their spec (`validate` and the files it
 //! calls), what may change on which endpoint (`update`, `status`, `resize`), and what is worth a warning.
 
-mod affinity;
-mod amounts;
+pub(in crate::kinds) mod affinity;
+pub(in crate::kinds) mod amounts;
 pub(in crate::kinds) mod claims;
 mod containers;
 mod diff;
@@ -18,12 +18,12 @@ mod status;
 mod update;
 mod validate;
 pub(in crate::kinds) mod values;
-mod volumes;
-mod warnings;
+pub(in crate::kinds) mod volumes;
+pub(in crate::kinds) mod warnings;
 
 use crate::read::{at, flag, int, list, text};
 use crate::{Strategy, defaults};
-use apimachinery::{FieldError, Path};
+use apimachinery::{FieldError, Path, meta, validation};
 use errors::Errors;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -54,11 +54,37 @@ fn each_container(spec: &Value, path: &Path, mut visit: impl FnMut(&Value, &Path
     }
 }
 
-/// Errors of the spec of a Pod template, at a path.
-pub fn validate_template_spec(spec: &Value, path: &Path) -> Vec<FieldError> {
-    let mut errors = Errors::default();
-    validate::pod_spec(spec, None, path, &mut errors);
-    errors.0
+/// A Pod template: what would be an error of the Pods made from it.
+pub(in crate::kinds) fn template(template: &Value, path: &Path, errors: &mut Errors) {
+    let (spec, at_spec, at_notes) = (at(template, "spec"), path.child("spec"), path.child("annotations"));
+    if let Some(labels) = meta::labels(template) {
+        errors.0.extend(validation::labels(labels, &path.child("labels")));
+    }
+    if let Some(annotations) = meta::annotations(template) {
+        errors.0.extend(validation::annotations(annotations, &at_notes));
+    }
+    validate::annotations(template, &at_notes, errors);
+    validate::pod_spec(spec, None, &at_spec, errors);
+    security::annotations_match(template, &at_spec, errors);
+    if !list(spec, "ephemeralContainers").is_empty() {
+        let detail = "ephemeral containers not allowed in pod template";
+        errors.forbidden(&at_spec.child("ephemeralContainers"), detail);
+    }
+}
+
+/// A template whose Pods restart for ever and run without a deadline, as a kind demands that makes Pods anew.
+pub(in crate::kinds) fn lasting(template: &Value, kind: &str, path: &Path, errors: &mut Errors) {
+    let (spec, path) = (at(template, "spec"), path.child("spec"));
+    errors.known(&path.child("restartPolicy"), text(spec, "restartPolicy"), &["Always"]);
+    if !at(spec, "activeDeadlineSeconds").is_null() {
+        let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.forbidden(&path.child("activeDeadlineSeconds"), detail);
+    }
+}
+
+/// Warnings of a Pod template.
+pub(in crate::kinds) fn template_warnings(template: &Value, path: &Path) -> Vec<String> {
+    warnings::of_template(template, path)
 }
 
 pub(super) struct Pod;

@@ -13,7 +13,7 @@ const ONE_PER_FAMILY: &str = "may specify no more than one IP for each IP family
 pub(super) fn update(new: &Value, old: &Value, errors: &mut Errors) {
     let notes = Path::new("metadata").child("annotations");
     security::annotation_updates(new, old, &notes, errors);
-    validate::annotations(new, errors);
+    validate::annotations(new, &notes, errors);
     let (status, before, path) = (at(new, "status"), at(old, "status"), Path::new("status"));
     let spec = at(old, "spec");
     conditions(status, &path.child("conditions"), errors);

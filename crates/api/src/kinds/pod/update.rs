@@ -39,7 +39,7 @@ pub(super) fn update(new: &Value, old: &Value, errors: &mut Errors) {
 fn annotation_updates(new: &Value, old: &Value, errors: &mut Errors) {
     let path = Path::new("metadata").child("annotations");
     security::annotation_updates(new, old, &path, errors);
-    validate::annotations(new, errors);
+    validate::annotations(new, &path, errors);
 }
 
 /// Answers false if nothing else is worth checking.

@@ -32,7 +32,7 @@ pub(super) fn create(pod: &Value, errors: &mut Errors) {
 /// What holds for a Pod at all times.
 pub(super) fn pod_and_spec(pod: &Value, errors: &mut Errors) {
     let (spec, path) = (at(pod, "spec"), Path::new("spec"));
-    annotations(pod, errors);
+    annotations(pod, &Path::new("metadata").child("annotations"), errors);
     pod_spec(spec, Some(pod), &path, errors);
     if text(spec, "serviceAccountName").is_empty() {
         for (index, volume) in list(spec, "volumes").iter().enumerate() {
@@ -52,8 +52,7 @@ pub(super) fn pod_and_spec(pod: &Value, errors: &mut Errors) {
     }
 }
 
-pub(super) fn annotations(pod: &Value, errors: &mut Errors) {
-    let path = Path::new("metadata").child("annotations");
+pub(super) fn annotations(pod: &Value, path: &Path, errors: &mut Errors) {
     if let Some(value) =
         meta::annotation(pod, MIRROR).filter(|_| text(at(pod, "spec"), "nodeName").is_empty())
     {
@@ -65,7 +64,7 @@ pub(super) fn annotations(pod: &Value, errors: &mut Errors) {
             errors.invalid(&path.key(DELETION_COST), cost, "must be a 32bit integer");
         }
     }
-    security::annotations(pod, &path, errors);
+    security::annotations(pod, path, errors);
 }
 
 /// The spec of a Pod, or of a Pod template where there is no Pod.

@@ -1,4 +1,4 @@
-//! Warnings of a new Pod: valid, but hardly meant. They go to the client as `Warning` headers.
+//! Warnings of new Pods and Pod templates: valid, but hardly meant. They go to the client as `Warning` headers.
 
 use crate::read::{at, has, int, list, map, opt_text, quantity, text, texts};
 use apimachinery::{Path, go, meta, validation};
@@ -57,29 +57,40 @@ const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 const NO_SELECTOR: &str = "a null labelSelector results in matching no pod";
 
 pub(super) fn of_new(pod: &Value) -> Vec<String> {
-    let (spec, path) = (at(pod, "spec"), Path::new("spec"));
     let mut out = Vec::new();
     host_name(pod, &mut out);
-    node_labels(spec, &path, &mut out);
-    annotations(pod, &mut out);
-    volumes(spec, &path, &mut out);
-    super::overlaps::overlaps(spec, &mut out);
-    repeated(spec, &path, &mut out);
-    fractions(at(spec, "overhead"), &path.child("overhead"), &mut out);
-    profiles(pod, &path, &mut out);
+    of(pod, &Path::root(), &mut out);
+    out
+}
+
+pub(super) fn of_template(template: &Value, path: &Path) -> Vec<String> {
+    let mut out = Vec::new();
+    of(template, path, &mut out);
+    out
+}
+
+/// Warnings of a Pod or of a template at a path.
+fn of(pod: &Value, base: &Path, out: &mut Vec<String>) {
+    let (spec, path) = (at(pod, "spec"), base.child("spec"));
+    node_labels(spec, &path, out);
+    annotations(pod, base, out);
+    volumes(spec, &path, out);
+    super::overlaps::overlaps(spec, out);
+    repeated(spec, &path, out);
+    fractions(at(spec, "overhead"), &path.child("overhead"), out);
+    profiles(pod, base, out);
     super::each_container(spec, &path, |container, path| {
         for field in ["limits", "requests"] {
-            fractions(at(at(container, "resources"), field), &path.child("resources").child(field), &mut out);
+            fractions(at(at(container, "resources"), field), &path.child("resources").child(field), out);
         }
-        environment(container, path, &mut out);
+        environment(container, path, out);
     });
-    ports(spec, &path, &mut out);
+    ports(spec, &path, out);
     if int(spec, "terminationGracePeriodSeconds").is_some_and(|seconds| seconds < 0) {
         let path = path.child("terminationGracePeriodSeconds");
         out.push(format!("{path}: must be >= 0; negative values are invalid and will be treated as 1"));
     }
-    pod_affinity(spec, &path.child("affinity"), &mut out);
-    out
+    pod_affinity(spec, &path.child("affinity"), out);
 }
 
 fn host_name(pod: &Value, out: &mut Vec<String>) {
@@ -144,10 +155,10 @@ fn node_term(term: &Value, path: &Path, out: &mut Vec<String>) {
     }
 }
 
-fn annotations(pod: &Value, out: &mut Vec<String>) {
+fn annotations(pod: &Value, base: &Path, out: &mut Vec<String>) {
     for (key, text) in ANNOTATIONS {
         if meta::annotation(pod, key).is_some() {
-            out.push(format!("{}: {text}", Path::new("metadata").child("annotations").key(key)));
+            out.push(format!("{}: {text}", base.child("metadata").child("annotations").key(key)));
         }
     }
 }
@@ -159,6 +170,9 @@ fn volumes(spec: &Value, path: &Path, out: &mut Vec<String>) {
                 out.push(format!("{}: {text}", path.child("volumes").index(index).child(printed)));
             }
         }
+        let claim = at(at(at(volume, "ephemeral"), "volumeClaimTemplate"), "spec");
+        let path = path.child("volumes").index(index).child("ephemeral").child("volumeClaimTemplate");
+        claim_fractions(claim, &path.child("spec"), out);
     }
 }
 
@@ -180,22 +194,34 @@ fn repeated(spec: &Value, path: &Path, out: &mut Vec<String>) {
     }
 }
 
+/// Bytes of a claim come whole.
+pub(in crate::kinds) fn claim_fractions(claim: &Value, path: &Path, out: &mut Vec<String>) {
+    for field in ["requests", "limits"] {
+        let amounts = at(at(claim, "resources"), field);
+        whole(amounts, &["storage"], &path.child("resources").child(field), out);
+    }
+}
+
 /// Bytes come whole.
 fn fractions(amounts: &Value, path: &Path, out: &mut Vec<String>) {
-    for name in ["memory", "ephemeral-storage"] {
+    whole(amounts, &["memory", "ephemeral-storage"], path, out);
+}
+
+fn whole(amounts: &Value, names: &[&str], path: &Path, out: &mut Vec<String>) {
+    for name in names {
         if let Some(amount) = quantity(at(amounts, name)).filter(|amount| amount.milli_value() % 1000 != 0) {
             let value = go::quote(&amount.to_string());
             out.push(format!(
                 "{}: fractional byte value {value} is invalid, must be an integer",
-                path.key(name)
+                path.key(*name)
             ));
         }
     }
 }
 
-fn profiles(pod: &Value, path: &Path, out: &mut Vec<String>) {
-    let spec = at(pod, "spec");
-    let notes = Path::new("metadata").child("annotations");
+fn profiles(pod: &Value, base: &Path, out: &mut Vec<String>) {
+    let (spec, path) = (at(pod, "spec"), &base.child("spec"));
+    let notes = base.child("metadata").child("annotations");
     let old_seccomp = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
     let mut seccomp = |context: &Value, key: &str| {
         if !has(context, "seccompProfile") && meta::annotation(pod, key).is_some() {

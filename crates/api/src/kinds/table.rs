@@ -1,0 +1,136 @@
+//! Which kinds have a [`Plain`] strategy, and what each allows. A kind with rules names them here; they
+//! stand in the file of its group.
+
+use super::plain::{Kind, Plain};
+use super::{apps, batch, stateful_set};
+use crate::{Generic, Strategy};
+use apimachinery::validation;
+
+/// All kinds, by the files that hold their rules; the last list has kinds whose rules fit here.
+static LISTS: &[&[Kind]] = &[apps::KINDS, stateful_set::KINDS, batch::KINDS, PLAIN];
+
+static PLAIN: &[Kind] = &[
+    ("", "endpoints", Plain::of().create_on_update()),
+    ("", "limitranges", Plain::of().create_on_update()),
+    ("", "persistentvolumeclaims", Plain::of().status().returns_deleted()),
+    ("", "persistentvolumes", Plain::of().status().returns_deleted()),
+    ("", "resourcequotas", Plain::of().status().returns_deleted()),
+    ("apiregistration.k8s.io", "apiservices", Plain::of().status().needs_version()),
+    ("autoscaling", "horizontalpodautoscalers", Plain::of().status()),
+    ("certificates.k8s.io", "certificatesigningrequests", Plain::of().status().labels(&["spec.signerName"])),
+    (
+        "certificates.k8s.io",
+        "clustertrustbundles",
+        Plain::of().needs_version().name(any_path).labels(&["spec.signerName"]),
+    ),
+    (
+        "certificates.k8s.io",
+        "podcertificaterequests",
+        Plain::of().status().needs_version().labels(&["spec.nodeName", "spec.signerName", "spec.podName"]),
+    ),
+    ("networking.k8s.io", "ingressclasses", Plain::of().generation()),
+    ("networking.k8s.io", "ingresses", Plain::of().status().generation()),
+    ("networking.k8s.io", "ipaddresses", Plain::of().name(ip_name)),
+    ("networking.k8s.io", "networkpolicies", Plain::of().generation()),
+    ("networking.k8s.io", "servicecidrs", Plain::of().status()),
+    ("policy", "poddisruptionbudgets", Plain::of().status().generation().needs_version()),
+    (
+        "rbac.authorization.k8s.io",
+        "clusterrolebindings",
+        Plain::of().create_on_update().name(validation::path_segment_name),
+    ),
+    (
+        "rbac.authorization.k8s.io",
+        "clusterroles",
+        Plain::of().create_on_update().name(validation::path_segment_name),
+    ),
+    (
+        "rbac.authorization.k8s.io",
+        "rolebindings",
+        Plain::of().create_on_update().name(validation::path_segment_name),
+    ),
+    (
+        "rbac.authorization.k8s.io",
+        "roles",
+        Plain::of().create_on_update().name(validation::path_segment_name),
+    ),
+    ("storage.k8s.io", "csidrivers", Plain::of().needs_version().returns_deleted()),
+    ("storage.k8s.io", "csinodes", Plain::of().needs_version().returns_deleted()),
+    ("storage.k8s.io", "csistoragecapacities", Plain::of().needs_version()),
+    ("storage.k8s.io", "storageclasses", Plain::of().returns_deleted()),
+    ("storage.k8s.io", "volumeattachments", Plain::of().status().needs_version().returns_deleted()),
+    ("storage.k8s.io", "volumeattributesclasses", Plain::of().returns_deleted()),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies", Plain::of().generation().needs_version()),
+    (
+        "admissionregistration.k8s.io",
+        "mutatingadmissionpolicybindings",
+        Plain::of().generation().needs_version(),
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations",
+        Plain::of().generation_of_all().needs_version(),
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "validatingadmissionpolicies",
+        Plain::of().status().generation().needs_version(),
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "validatingadmissionpolicybindings",
+        Plain::of().generation().needs_version(),
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "validatingwebhookconfigurations",
+        Plain::of().generation_of_all().needs_version(),
+    ),
+    ("apiextensions.k8s.io", "customresourcedefinitions", Plain::of().status().generation().needs_version()),
+    ("scheduling.k8s.io", "priorityclasses", Plain::of().generation_of_all()),
+    (
+        "coordination.k8s.io",
+        "leasecandidates",
+        Plain::of().create_on_update().needs_version().name(validation::config_map_key),
+    ),
+    ("node.k8s.io", "runtimeclasses", Plain::of().create_on_update().needs_version()),
+    ("discovery.k8s.io", "endpointslices", Plain::of().generation_of_all()),
+    ("resource.k8s.io", "deviceclasses", Plain::of().generation().returns_deleted()),
+    ("resource.k8s.io", "resourceclaims", Plain::of().status().returns_deleted()),
+    ("resource.k8s.io", "resourceclaimtemplates", Plain::of().returns_deleted()),
+    (
+        "resource.k8s.io",
+        "resourceslices",
+        Plain::of().generation().returns_deleted().labels(&["spec.nodeName", "spec.driver"]),
+    ),
+    ("resource.k8s.io", "devicetaintrules", Plain::of().status().generation().returns_deleted()),
+    ("resource.k8s.io", "resourcepoolstatusrequests", Plain::of().status().needs_version().returns_deleted()),
+    ("flowcontrol.apiserver.k8s.io", "flowschemas", Plain::of().status().generation()),
+    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", Plain::of().status().generation()),
+    ("internal.apiserver.k8s.io", "storageversions", Plain::of().status().needs_version()),
+    ("storagemigration.k8s.io", "storageversionmigrations", Plain::of().status().needs_version()),
+];
+
+pub(super) fn find(group: &str, resource: &str) -> &'static dyn Strategy {
+    match LISTS.iter().copied().flatten().find(|(g, r, _)| *g == group && *r == resource) {
+        Some((_, _, plain)) => plain,
+        None => &Generic,
+    }
+}
+
+/// Names of trust bundles hold colons after their signer's name.
+fn any_path(name: &str) -> Vec<String> {
+    match name.rsplit_once(':') {
+        Some((_, own)) => validation::dns1123_subdomain(own),
+        None => validation::dns1123_subdomain(name),
+    }
+}
+
+/// IPAddress objects are named by their address.
+fn ip_name(name: &str) -> Vec<String> {
+    match name.parse::<std::net::IpAddr>() {
+        Ok(address) if address.to_string() == name => Vec::new(),
+        Ok(_) => vec!["must be a canonical IP address".to_owned()],
+        Err(_) => vec!["must be a valid IP address".to_owned()],
+    }
+}
