@@ -31,8 +31,7 @@ struct Bounds {
     names: &'static [&'static str],
 }
 
-const MONTHS: &[&str] =
-    &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const BOUNDS: [Bounds; 5] = [
     Bounds { min: 0, max: 59, names: &[] },
@@ -70,9 +69,7 @@ impl Schedule {
         if text.starts_with("TZ=") || text.starts_with("CRON_TZ=") {
             let zone = text.split_once('=').map_or("", |(_, rest)| rest);
             let Some((zone, rest)) = zone.split_once(' ') else {
-                return Err(
-                    "invalid schedule format: runtime error: slice bounds out of range [:-1]".into()
-                );
+                return Err("invalid schedule format: runtime error: slice bounds out of range [:-1]".into());
             };
             if zone != "Local" && !is_time_zone(zone) {
                 return Err(format!("provided bad location {zone}: unknown time zone {zone}"));
@@ -270,7 +267,13 @@ mod tests {
 
     #[test]
     fn time_zones_have_exact_names() {
-        for (name, known) in [("Europe/Berlin", true), ("UTC", true), ("Etc/GMT+5", true), ("europe/berlin", false), ("Mars/X", false)] {
+        for (name, known) in [
+            ("Europe/Berlin", true),
+            ("UTC", true),
+            ("Etc/GMT+5", true),
+            ("europe/berlin", false),
+            ("Mars/X", false),
+        ] {
             assert_eq!(is_time_zone(name), known, "{name}");
         }
     }

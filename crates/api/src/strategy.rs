@@ -2,6 +2,7 @@
 //! order: decode, `default`, `prepare_create`, admission, `validate`, store. A kind that is not
 //! special in some respect inherits the answer given here.
 
+use apimachinery::Time;
 use apimachinery::field::FieldError;
 use serde_json::Value;
 
@@ -39,6 +40,9 @@ pub trait Strategy: Sync + Send {
             _ => {}
         }
     }
+
+    /// Writes the times at which something changed, after `prepare_create` or `prepare_update`.
+    fn stamp(&self, _subresource: Subresource, _new: &mut Value, _old: Option<&Value>, _now: Time) {}
 
     fn validate_update(&self, _subresource: Subresource, new: &Value, _old: &Value) -> Vec<FieldError> {
         self.validate(new)

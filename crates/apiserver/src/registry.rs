@@ -147,6 +147,7 @@ impl Server {
         // Whatever strategies take from the old object, these stay what they are now.
         let entries = fields::take_entries(&mut new);
         target.strategy.prepare_update(subresource, &mut new, old);
+        target.strategy.stamp(subresource, &mut new, Some(old), call.now);
         metadata::prepare_update(target, subresource, &mut new, old);
         fields::set_entries(&mut new, entries);
         crate::admission::admit_update(self, call, place, subresource, &mut new, old).await?;

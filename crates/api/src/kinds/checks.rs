@@ -11,8 +11,7 @@ pub(super) const IMMUTABLE: &str = "field is immutable";
 
 /// Whether two values mean the same: absent, null and an empty list do.
 pub(super) fn same(a: &Value, b: &Value) -> bool {
-    let empty =
-        |value: &Value| value.is_null() || matches!(value, Value::Array(items) if items.is_empty());
+    let empty = |value: &Value| value.is_null() || matches!(value, Value::Array(items) if items.is_empty());
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
             let none = &Value::Null;

@@ -9,13 +9,16 @@ mod event;
 mod lease;
 mod namespace;
 mod node;
+mod persistent_volume;
 mod plain;
 pub mod pod;
 mod secret;
 mod service;
 mod service_account;
 mod stateful_set;
+mod storage;
 mod table;
+mod volume_claim;
 
 use crate::Strategy;
 

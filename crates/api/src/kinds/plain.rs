@@ -4,7 +4,7 @@
 use super::pod::errors::Errors;
 use crate::strategy::{copy_field, keep_all_but_status, reset_status};
 use crate::{Strategy, defaults};
-use apimachinery::{FieldError, validation};
+use apimachinery::{FieldError, Time, validation};
 use serde_json::Value;
 
 /// Rules of one object.
@@ -13,6 +13,9 @@ pub(super) type Rules = fn(&Value, &mut Errors);
 pub(super) type Changes = fn(&Value, &Value, &mut Errors);
 /// Puts right what an update may not decide.
 pub(super) type Settle = fn(&mut Value, &Value);
+
+/// Writes times: which subresource, the new object, the old one, now.
+pub(super) type Stamp = fn(&str, &mut Value, Option<&Value>, Time);
 
 /// What differs between kinds; the usual answers are those of [`Plain::of`].
 pub(super) struct Plain {
@@ -37,6 +40,7 @@ pub(super) struct Plain {
     bump: Option<fn(&Value, &Value) -> bool>,
     named: fn(&mut Value),
     label: Option<fn(&Value, &str) -> String>,
+    stamp: Stamp,
 }
 
 /// Group, resource and strategy.
@@ -64,6 +68,7 @@ impl Plain {
             bump: None,
             named: |_| {},
             label: None,
+            stamp: |_, _, _, _| {},
         }
     }
     pub const fn status(mut self) -> Plain {
@@ -139,6 +144,11 @@ impl Plain {
         self.warn = warn;
         self
     }
+    /// What says when something changed.
+    pub const fn stamp(mut self, stamp: Stamp) -> Plain {
+        self.stamp = stamp;
+        self
+    }
     /// How the value of a field selector is read, where it is not simply a field.
     pub const fn label(mut self, read: fn(&Value, &str) -> String) -> Plain {
         self.label = Some(read);
@@ -179,6 +189,10 @@ impl Strategy for Plain {
     fn name_settled(&self, object: &mut Value) {
         defaults::apply(object);
         (self.named)(object);
+    }
+
+    fn stamp(&self, subresource: &str, new: &mut Value, old: Option<&Value>, now: Time) {
+        (self.stamp)(subresource, new, old, now);
     }
 
     fn validate(&self, object: &Value) -> Vec<FieldError> {

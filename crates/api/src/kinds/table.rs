@@ -2,18 +2,24 @@
 //! stand in the file of its group.
 
 use super::plain::{Kind, Plain};
-use super::{apps, batch, stateful_set};
+use super::{apps, batch, persistent_volume, stateful_set, storage, volume_claim};
 use crate::{Generic, Strategy};
 use apimachinery::validation;
 
 /// All kinds, by the files that hold their rules; the last list has kinds whose rules fit here.
-static LISTS: &[&[Kind]] = &[apps::KINDS, stateful_set::KINDS, batch::KINDS, PLAIN];
+static LISTS: &[&[Kind]] = &[
+    apps::KINDS,
+    stateful_set::KINDS,
+    batch::KINDS,
+    persistent_volume::KINDS,
+    volume_claim::KINDS,
+    storage::KINDS,
+    PLAIN,
+];
 
 static PLAIN: &[Kind] = &[
     ("", "endpoints", Plain::of().create_on_update()),
     ("", "limitranges", Plain::of().create_on_update()),
-    ("", "persistentvolumeclaims", Plain::of().status().returns_deleted()),
-    ("", "persistentvolumes", Plain::of().status().returns_deleted()),
     ("", "resourcequotas", Plain::of().status().returns_deleted()),
     ("apiregistration.k8s.io", "apiservices", Plain::of().status().needs_version()),
     ("autoscaling", "horizontalpodautoscalers", Plain::of().status()),
@@ -54,12 +60,6 @@ static PLAIN: &[Kind] = &[
         "roles",
         Plain::of().create_on_update().name(validation::path_segment_name),
     ),
-    ("storage.k8s.io", "csidrivers", Plain::of().needs_version().returns_deleted()),
-    ("storage.k8s.io", "csinodes", Plain::of().needs_version().returns_deleted()),
-    ("storage.k8s.io", "csistoragecapacities", Plain::of().needs_version()),
-    ("storage.k8s.io", "storageclasses", Plain::of().returns_deleted()),
-    ("storage.k8s.io", "volumeattachments", Plain::of().status().needs_version().returns_deleted()),
-    ("storage.k8s.io", "volumeattributesclasses", Plain::of().returns_deleted()),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies", Plain::of().generation().needs_version()),
     (
         "admissionregistration.k8s.io",

@@ -21,6 +21,7 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> 
     fields::track_create(call, target, &mut object);
     metadata::prepare_create(target, &mut object, server.env.uuid(), call.now);
     target.strategy.prepare_create(&mut object);
+    target.strategy.stamp("", &mut object, None, call.now);
     let _until_it_is_stored = admission::admit_create(server, call, target, &namespace, &mut object).await?;
 
     let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();

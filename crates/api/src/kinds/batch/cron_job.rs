@@ -76,8 +76,7 @@ fn time_zone(zone: &str, path: &Path, errors: &mut Errors) {
         return errors.invalid(path, zone, format!("unknown time zone {zone}"));
     }
     if zone.eq_ignore_ascii_case("local") {
-        let detail =
-            "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+        let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
         errors.invalid(path, zone, detail);
     }
     if zone != "Local" && !cron::is_time_zone(zone) {

@@ -61,11 +61,7 @@ pub(super) fn update(new: &Value, old: &Value, errors: &mut Errors) {
     let finished = is_finished(status);
     if changed.finished || changed.terminating {
         if let Some(number) = int(status, "terminating").filter(|number| *number > 0 && finished) {
-            errors.invalid(
-                &path.child("terminating"),
-                number,
-                "terminating>0 is invalid for finished job",
-            );
+            errors.invalid(&path.child("terminating"), number, "terminating>0 is invalid for finished job");
         }
     }
     if changed.ready || changed.active {
@@ -118,11 +114,9 @@ fn conditions(status: &Value, changed: &Changed, path: &Path, errors: &mut Error
             errors.required(&at_completion, "completionTime is required for Complete jobs");
         }
     }
-    if let (true, Some(start), Some(end)) = (
-        changed.start || changed.completion,
-        time(status, "startTime"),
-        time(status, "completionTime"),
-    ) && end < start
+    if let (true, Some(start), Some(end)) =
+        (changed.start || changed.completion, time(status, "startTime"), time(status, "completionTime"))
+        && end < start
     {
         errors.invalid(&at_completion, completion.clone(), "must be equal to or after `startTime`");
     }
@@ -265,8 +259,8 @@ fn interval(part: &str, completions: i64) -> Result<(i64, i64), String> {
     let limits: Vec<&str> = part.split('-').collect();
     let number = |text: &str| {
         let number = text.parse::<i64>();
-        let number = number
-            .map_err(|_| format!("cannot convert string to integer for index: {}", go::quote(text)))?;
+        let number =
+            number.map_err(|_| format!("cannot convert string to integer for index: {}", go::quote(text)))?;
         if number >= completions {
             return Err(format!("too large index: {}", go::quote(text)));
         }

@@ -36,19 +36,23 @@ fn weight(term: &Value, path: &Path, errors: &mut Errors) {
 
 fn node_affinity(affinity: &Value, path: &Path, errors: &mut Errors) {
     if has(affinity, REQUIRED) {
-        let at_terms = path.child(REQUIRED).child("nodeSelectorTerms");
-        let terms = list(at(affinity, REQUIRED), "nodeSelectorTerms");
-        if terms.is_empty() {
-            errors.required(&at_terms, "must have at least one node selector term");
-        }
-        for (index, term) in terms.iter().enumerate() {
-            node_term(term, true, &at_terms.index(index), errors);
-        }
+        node_selector(at(affinity, REQUIRED), &path.child(REQUIRED), errors);
     }
     for (index, term) in list(affinity, PREFERRED).iter().enumerate() {
         let path = path.child(PREFERRED).index(index);
         weight(term, &path, errors);
         node_term(at(term, "preference"), false, &path.child("preference"), errors);
+    }
+}
+
+/// A NodeSelector: terms of which one must match.
+pub(in crate::kinds) fn node_selector(selector: &Value, path: &Path, errors: &mut Errors) {
+    let (terms, path) = (list(selector, "nodeSelectorTerms"), path.child("nodeSelectorTerms"));
+    if terms.is_empty() {
+        errors.required(&path, "must have at least one node selector term");
+    }
+    for (index, term) in terms.iter().enumerate() {
+        node_term(term, true, &path.index(index), errors);
     }
 }
 

@@ -3,11 +3,10 @@
 use super::affinity::label_selector;
 use super::errors::Errors;
 use super::values;
+use crate::kinds::persistent_volume::{VOLUME_MODES, access_modes};
 use crate::read::{at, has, opt_text, quantity, text, texts};
 use apimachinery::{Path, meta, validation};
 use serde_json::{Value, json};
-
-const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
 /// The template of a claim: of metadata only labels and annotations may be set.
 pub(super) fn template(template: &Value, path: &Path, errors: &mut Errors) {
@@ -28,19 +27,11 @@ pub(super) fn template(template: &Value, path: &Path, errors: &mut Errors) {
 }
 
 pub(in crate::kinds) fn spec(spec: &Value, path: &Path, errors: &mut Errors) {
-    let modes: Vec<&str> = texts(spec, "accessModes").collect();
-    let at_modes = path.child("accessModes");
-    if modes.is_empty() {
-        errors.required(&at_modes, "at least 1 access mode is required");
+    if texts(spec, "accessModes").next().is_none() {
+        errors.required(&path.child("accessModes"), "at least 1 access mode is required");
     }
     label_selector(at(spec, "selector"), &path.child("selector"), errors);
-    for mode in &modes {
-        errors.known(&at_modes, mode, &MODES);
-    }
-    let others = modes.iter().any(|mode| MODES.contains(mode) && *mode != "ReadWriteOncePod");
-    if modes.contains(&"ReadWriteOncePod") && others {
-        errors.forbidden(&at_modes, "may not use ReadWriteOncePod with other access modes");
-    }
+    access_modes(spec, path, errors);
     let at_storage = path.child("resources").key("storage");
     let storage = at(at(at(spec, "resources"), "requests"), "storage");
     match quantity(storage) {
@@ -50,15 +41,17 @@ pub(in crate::kinds) fn spec(spec: &Value, path: &Path, errors: &mut Errors) {
         }
         Some(_) => values::amount("storage", storage, &at_storage, &mut errors.0),
     }
-    for field in ["storageClassName", "volumeAttributesClassName"] {
+    let class = |field: &'static str, errors: &mut Errors| {
         if let Some(class) = opt_text(spec, field).filter(|class| !class.is_empty()) {
             errors.subdomain(&path.child(field), class);
         }
-    }
+    };
+    class("storageClassName", errors);
     if let Some(mode) = opt_text(spec, "volumeMode") {
-        errors.known(&path.child("volumeMode"), mode, &["Block", "Filesystem"]);
+        errors.known(&path.child("volumeMode"), mode, &VOLUME_MODES);
     }
     sources(spec, path, errors);
+    class("volumeAttributesClassName", errors);
 }
 
 fn sources(spec: &Value, path: &Path, errors: &mut Errors) {

@@ -15,10 +15,15 @@ enum Edit {
     Add,
 }
 
-/// The spec of a Pod in the order in which the API prints it.
+/// How the spec of a Pod changed.
 pub(super) fn specs(old: &Value, new: &Value) -> String {
+    of("PodSpec", old, new)
+}
+
+/// How an object of a core definition changed, its fields in the order in which the API prints them.
+pub(in crate::kinds) fn of(definition: &str, old: &Value, new: &Value) -> String {
     let print = |spec: &Value| {
-        let definition = schema::table().definition("io.k8s.api.core.v1.PodSpec");
+        let definition = schema::table().definition(&format!("io.k8s.api.core.v1.{definition}"));
         let json = definition.map_or_else(Vec::new, |definition| schema::encode(definition, spec));
         String::from_utf8_lossy(&schema::indent(&json)).into_owned()
     };

@@ -70,6 +70,13 @@ impl Errors {
         there
     }
 
+    /// Fields that must not be empty.
+    pub fn needs(&mut self, at: &Path, object: &Value, fields: &[&'static str]) {
+        for field in fields {
+            self.need(at, object, field);
+        }
+    }
+
     pub fn label(&mut self, at: &Path, value: &str) {
         self.problems(at, value, validation::dns1123_label(value));
     }

@@ -5,7 +5,7 @@ pub(in crate::kinds) mod affinity;
 pub(in crate::kinds) mod amounts;
 pub(in crate::kinds) mod claims;
 mod containers;
-mod diff;
+pub(in crate::kinds) mod diff;
 mod env;
 pub(in crate::kinds) mod errors;
 mod handlers;

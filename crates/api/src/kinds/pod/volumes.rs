@@ -8,6 +8,8 @@ use apimachinery::{Path, validation};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
+const TOO_LONG_INITIATOR: &str = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
+
 /// A source: its field, how errors call it, and its rule.
 type Source = (&'static str, &'static str, fn(&Value, &Context<'_>, &Path, &mut Errors));
 
@@ -109,6 +111,23 @@ pub(super) fn volumes<'a>(
     good
 }
 
+/// The rules of one source outside a Pod.
+pub(in crate::kinds) fn source_of(field: &str, source: &Value, path: &Path, errors: &mut Errors) {
+    let context = Context {
+        name: "",
+        is_pod: false,
+        volumes: HashMap::new(),
+        claims: std::collections::BTreeSet::new(),
+        grace: None,
+        os: None,
+        host_users: true,
+        restart_policy: "",
+    };
+    if let Some((_, called, rule)) = SOURCES.iter().find(|(known, ..)| *known == field) {
+        rule(source, &context, &path.child(*called), errors);
+    }
+}
+
 fn source(volume: &Value, context: &Context<'_>, path: &Path, errors: &mut Errors) {
     let mut count = 0;
     for (field, called, rule) in SOURCES.iter().filter(|(field, ..)| has(volume, field)) {
@@ -131,8 +150,7 @@ fn source(volume: &Value, context: &Context<'_>, path: &Path, errors: &mut Error
             && has(iscsi, "initiatorName")
             && name.len() + 1 + text(iscsi, "targetPortal").len() > 64
         {
-            let detail = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
-            errors.invalid(&path.child("name"), name, detail);
+            errors.invalid(&path.child("name"), name, TOO_LONG_INITIATOR);
         }
     }
     if count == 0 {
@@ -252,6 +270,32 @@ fn iscsi(source: &Value, _: &Context<'_>, path: &Path, errors: &mut Errors) {
     }
     if let Some(name) = opt_text(source, "initiatorName") {
         iscsi_name(name, &path.child("initiatorname"), errors);
+    }
+}
+
+/// An iSCSI target of a volume of its own, whose Secret has a namespace.
+pub(in crate::kinds) fn iscsi_persistent(source: &Value, name: &str, path: &Path, errors: &mut Errors) {
+    errors.need(path, source, "targetPortal");
+    let portal = text(source, "targetPortal");
+    if has(source, "initiatorName") && name.len() + 1 + portal.len() > 64 {
+        errors.invalid(&path.child("targetportal"), portal, TOO_LONG_INITIATOR);
+    }
+    if errors.need(path, source, "iqn") {
+        let name = text(source, "iqn");
+        if !name.is_ascii() || !is_iscsi_name(name) {
+            errors.invalid(&path.child("iqn"), name, "must be valid format");
+        }
+    }
+    errors.in_range(&path.child("lun"), int(source, "lun").unwrap_or(0), 0, 255);
+    let chap = flag(source, "chapAuthDiscovery") || flag(source, "chapAuthSession");
+    if chap && !has(source, "secretRef") {
+        errors.required(&path.child("secretRef"), "");
+    }
+    secret_ref(source, path, errors);
+    if let Some(name) = opt_text(source, "initiatorName")
+        && (!name.is_ascii() || !is_iscsi_name(name))
+    {
+        errors.invalid(&path.child("initiatorname"), name, "must be valid format");
     }
 }
 

@@ -103,7 +103,8 @@ fn host_name(pod: &Value, out: &mut Vec<String>) {
     }
 }
 
-fn deprecated(key: &str) -> Option<&'static str> {
+/// What to use instead of a node label of old.
+pub(in crate::kinds) fn deprecated(key: &str) -> Option<&'static str> {
     NODE_LABELS.iter().find(|(label, _)| *label == key).map(|(_, text)| *text)
 }
 
@@ -116,11 +117,12 @@ fn node_labels(spec: &Value, path: &Path, out: &mut Vec<String>) {
     let affinity = at(at(spec, "affinity"), "nodeAffinity");
     let path_affinity = path.child("affinity").child("nodeAffinity");
     for (index, term) in list(at(affinity, REQUIRED), "nodeSelectorTerms").iter().enumerate() {
-        node_term(term, &path_affinity.child(REQUIRED).child("nodeSelectorTerms").index(index), out);
+        node_term(term, false, &path_affinity.child(REQUIRED).child("nodeSelectorTerms").index(index), out);
     }
     for (index, term) in list(affinity, PREFERRED).iter().enumerate() {
         node_term(
             at(term, "preference"),
+            true,
             &path_affinity.child(PREFERRED).index(index).child("preference"),
             out,
         );
@@ -137,7 +139,8 @@ fn node_labels(spec: &Value, path: &Path, out: &mut Vec<String>) {
     }
 }
 
-fn node_term(term: &Value, path: &Path, out: &mut Vec<String>) {
+/// Labels of old in a term of a node selector.
+pub(in crate::kinds) fn node_term(term: &Value, check_values: bool, path: &Path, out: &mut Vec<String>) {
     for (index, requirement) in list(term, "matchExpressions").iter().enumerate() {
         let key = text(requirement, "key");
         if let Some(text) = deprecated(key) {
@@ -146,7 +149,7 @@ fn node_term(term: &Value, path: &Path, out: &mut Vec<String>) {
                 path.child("matchExpressions").index(index).child("key")
             ));
         }
-        for (value_index, value) in texts(requirement, "values").enumerate() {
+        for (value_index, value) in texts(requirement, "values").enumerate().filter(|_| check_values) {
             for problem in validation::label_value(value) {
                 let path = path.child("matchExpressions").index(index).child("values").index(value_index);
                 out.push(format!("{path}: {value} is invalid, {problem}"));
