@@ -1,17 +1,22 @@
 //! One file per kind with rules of its own, and the list that finds it. Kinds without a file of their
 //! own are described by one line of the table in `plain`.
 
+mod access;
 mod apps;
 mod batch;
 mod checks;
 mod config_map;
+mod endpoints;
 mod event;
 mod lease;
 mod namespace;
+mod networking;
 mod node;
 mod persistent_volume;
 mod plain;
 pub mod pod;
+mod policy;
+mod quota;
 mod secret;
 mod service;
 mod service_account;

@@ -310,7 +310,7 @@ fn addresses(spec: &Value) -> Vec<FieldError> {
             }
             continue;
         }
-        errors.extend(values::invalid(&at_ips.index(index), *ip, validation::ip(ip)));
+        errors.extend(values::invalid(&at_ips.index(index), *ip, values::ip(ip)));
     }
     let bad = errors.len() > before;
     if ips.len() > 2 {
@@ -338,7 +338,7 @@ fn external_addresses(spec: &Value) -> Vec<FieldError> {
     let all = texts(spec, "externalIPs").enumerate();
     all.flat_map(|(index, ip)| {
         let at_ip = path("externalIPs").index(index);
-        let problems = validation::ip(ip);
+        let problems = values::ip(ip);
         let problems = if problems.is_empty() { values::special_address(ip) } else { problems };
         values::invalid(&at_ip, ip, problems)
     })
@@ -522,7 +522,7 @@ fn ingress_errors(service: &Value) -> Vec<FieldError> {
         let at_one = at_all.index(index);
         let (ip, mode, host) = (text(entry, "ip"), opt_text(entry, "ipMode"), text(entry, "hostname"));
         if !ip.is_empty() {
-            errors.extend(values::invalid(&at_one.child("ip"), ip, validation::ip(ip)));
+            errors.extend(values::invalid(&at_one.child("ip"), ip, values::ip(ip)));
         }
         let at_mode = at_one.child("ipMode");
         match mode {

@@ -2,7 +2,10 @@
 //! stand in the file of its group.
 
 use super::plain::{Kind, Plain};
-use super::{apps, batch, persistent_volume, stateful_set, storage, volume_claim};
+use super::{
+    access, apps, batch, endpoints, networking, persistent_volume, policy, quota, stateful_set, storage,
+    volume_claim,
+};
 use crate::{Generic, Strategy};
 use apimachinery::validation;
 
@@ -14,13 +17,15 @@ static LISTS: &[&[Kind]] = &[
     persistent_volume::KINDS,
     volume_claim::KINDS,
     storage::KINDS,
+    networking::KINDS,
+    endpoints::KINDS,
+    policy::KINDS,
+    access::KINDS,
+    quota::KINDS,
     PLAIN,
 ];
 
 static PLAIN: &[Kind] = &[
-    ("", "endpoints", Plain::of().create_on_update()),
-    ("", "limitranges", Plain::of().create_on_update()),
-    ("", "resourcequotas", Plain::of().status().returns_deleted()),
     ("apiregistration.k8s.io", "apiservices", Plain::of().status().needs_version()),
     ("autoscaling", "horizontalpodautoscalers", Plain::of().status()),
     ("certificates.k8s.io", "certificatesigningrequests", Plain::of().status().labels(&["spec.signerName"])),
@@ -33,32 +38,6 @@ static PLAIN: &[Kind] = &[
         "certificates.k8s.io",
         "podcertificaterequests",
         Plain::of().status().needs_version().labels(&["spec.nodeName", "spec.signerName", "spec.podName"]),
-    ),
-    ("networking.k8s.io", "ingressclasses", Plain::of().generation()),
-    ("networking.k8s.io", "ingresses", Plain::of().status().generation()),
-    ("networking.k8s.io", "ipaddresses", Plain::of().name(ip_name)),
-    ("networking.k8s.io", "networkpolicies", Plain::of().generation()),
-    ("networking.k8s.io", "servicecidrs", Plain::of().status()),
-    ("policy", "poddisruptionbudgets", Plain::of().status().generation().needs_version()),
-    (
-        "rbac.authorization.k8s.io",
-        "clusterrolebindings",
-        Plain::of().create_on_update().name(validation::path_segment_name),
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "clusterroles",
-        Plain::of().create_on_update().name(validation::path_segment_name),
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "rolebindings",
-        Plain::of().create_on_update().name(validation::path_segment_name),
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "roles",
-        Plain::of().create_on_update().name(validation::path_segment_name),
     ),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies", Plain::of().generation().needs_version()),
     (
@@ -87,14 +66,11 @@ static PLAIN: &[Kind] = &[
         Plain::of().generation_of_all().needs_version(),
     ),
     ("apiextensions.k8s.io", "customresourcedefinitions", Plain::of().status().generation().needs_version()),
-    ("scheduling.k8s.io", "priorityclasses", Plain::of().generation_of_all()),
     (
         "coordination.k8s.io",
         "leasecandidates",
         Plain::of().create_on_update().needs_version().name(validation::config_map_key),
     ),
-    ("node.k8s.io", "runtimeclasses", Plain::of().create_on_update().needs_version()),
-    ("discovery.k8s.io", "endpointslices", Plain::of().generation_of_all()),
     ("resource.k8s.io", "deviceclasses", Plain::of().generation().returns_deleted()),
     ("resource.k8s.io", "resourceclaims", Plain::of().status().returns_deleted()),
     ("resource.k8s.io", "resourceclaimtemplates", Plain::of().returns_deleted()),
@@ -123,14 +99,5 @@ fn any_path(name: &str) -> Vec<String> {
     match name.rsplit_once(':') {
         Some((_, own)) => validation::dns1123_subdomain(own),
         None => validation::dns1123_subdomain(name),
-    }
-}
-
-/// IPAddress objects are named by their address.
-fn ip_name(name: &str) -> Vec<String> {
-    match name.parse::<std::net::IpAddr>() {
-        Ok(address) if address.to_string() == name => Vec::new(),
-        Ok(_) => vec!["must be a canonical IP address".to_owned()],
-        Err(_) => vec!["must be a valid IP address".to_owned()],
     }
 }

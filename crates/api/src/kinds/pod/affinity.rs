@@ -186,7 +186,7 @@ fn label_keys(term: &Value, path: &Path, errors: &mut Errors) {
     }
 }
 
-pub(super) fn tolerations(spec: &Value, path: &Path, errors: &mut Errors) {
+pub(in crate::kinds) fn tolerations(spec: &Value, path: &Path, errors: &mut Errors) {
     for (index, toleration) in list(spec, "tolerations").iter().enumerate() {
         one_toleration(toleration, &path.child("tolerations").index(index), errors);
     }

@@ -36,7 +36,7 @@ fn standard(name: &str) -> bool {
 }
 
 /// Answers whether the name is well formed at all.
-fn resource_name(name: &str, path: &Path, errors: &mut Errors) -> bool {
+pub(in crate::kinds) fn resource_name(name: &str, path: &Path, errors: &mut Errors) -> bool {
     let problems = validation::qualified_name(name);
     let good = problems.is_empty();
     errors.problems(path, name, problems);
@@ -47,7 +47,7 @@ fn resource_name(name: &str, path: &Path, errors: &mut Errors) -> bool {
     good
 }
 
-fn container_resource(name: &str, path: &Path, errors: &mut Errors) {
+pub(in crate::kinds) fn container_resource(name: &str, path: &Path, errors: &mut Errors) {
     resource_name(name, path, errors);
     if !name.contains('/') {
         if !matches!(name, "cpu" | "memory" | "ephemeral-storage") && !is_huge_page(name) {
@@ -65,7 +65,7 @@ fn pod_resource(name: &str, path: &Path, errors: &mut Errors) {
 }
 
 /// Whether more may be promised than there is.
-fn may_overcommit(name: &str) -> bool {
+pub(in crate::kinds) fn may_overcommit(name: &str) -> bool {
     values::is_native(name) && !is_huge_page(name)
 }
 
@@ -75,7 +75,12 @@ pub(super) fn container(resources: &Value, claims: &BTreeSet<&str>, path: &Path,
 
 /// Overhead obeys the rules of limits.
 pub(super) fn overhead(spec: &Value, path: &Path, errors: &mut Errors) {
-    let as_limits = serde_json::json!({"limits": at(spec, "overhead")});
+    limits(at(spec, "overhead"), path, errors);
+}
+
+/// Amounts that obey the rules of a container's limits.
+pub(in crate::kinds) fn limits(amounts: &Value, path: &Path, errors: &mut Errors) {
+    let as_limits = serde_json::json!({"limits": amounts});
     requirements(&as_limits, container_resource, &BTreeSet::new(), path, errors);
 }
 

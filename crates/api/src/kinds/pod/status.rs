@@ -1,9 +1,9 @@
 //! `/status`: what a kubelet says of a Pod. Containers that ended for good stay ended.
 
 use super::errors::Errors;
-use super::{security, validate};
+use super::{security, validate, values};
 use crate::read::{at, has, int, list, opt_text, text};
-use apimachinery::{Path, validation};
+use apimachinery::Path;
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -122,7 +122,7 @@ fn addresses(status: &Value, field: &'static str, path: &Path, errors: &mut Erro
     let all = list(status, field);
     for (index, address) in all.iter().enumerate() {
         let ip = text(address, "ip");
-        errors.problems(&path.index(index), ip, validation::ip(ip));
+        errors.problems(&path.index(index), ip, values::ip(ip));
     }
     let families: HashSet<bool> = all.iter().map(|address| text(address, "ip").contains(':')).collect();
     if all.len() > families.len() {

@@ -1,7 +1,7 @@
 //! The rules of a whole Pod, in upstream's order, which is the order in which users read the errors.
 
 use super::errors::Errors;
-use super::{Context, affinity, amounts, containers, env, security, volumes};
+use super::{Context, affinity, amounts, containers, env, security, values, volumes};
 use crate::read::{at, flag, has, int, list, opt_flag, opt_text, text, texts};
 use apimachinery::{FieldError, Path, meta, validation};
 use serde_json::Value;
@@ -185,7 +185,7 @@ fn dns(spec: &Value, path: &Path, errors: &mut Errors) {
         errors.invalid(&path.child("nameservers"), servers.to_vec(), detail);
     }
     for (index, server) in texts(config, "nameservers").enumerate() {
-        errors.problems(&path.child("nameservers").index(index), server, validation::ip(server));
+        errors.problems(&path.child("nameservers").index(index), server, values::ip(server));
     }
     let searches: Vec<&str> = texts(config, "searches").collect();
     let at_searches = path.child("searches");
@@ -290,7 +290,7 @@ fn names(spec: &Value, path: &Path, errors: &mut Errors) {
 fn host_aliases(spec: &Value, path: &Path, errors: &mut Errors) {
     for (index, alias) in list(spec, "hostAliases").iter().enumerate() {
         let (ip, path) = (text(alias, "ip"), path.index(index));
-        errors.problems(&path.child("ip"), ip, validation::ip(ip));
+        errors.problems(&path.child("ip"), ip, values::ip(ip));
         for (index, name) in texts(alias, "hostnames").enumerate() {
             errors.subdomain(&path.child("hostnames").index(index), name);
         }

@@ -1,7 +1,7 @@
 //! Rules of single values that several kinds share, as errors at a path.
 
 use crate::read::quantity;
-use apimachinery::{FieldError, Path, validation};
+use apimachinery::{FieldError, Path, go, validation};
 use serde_json::Value;
 use std::net::IpAddr;
 
@@ -24,8 +24,38 @@ pub(in crate::kinds) fn one_of(value: &str, known: &[&str], at: &Path, errors: &
     }
 }
 
+/// Fields of old take addresses that are not written in canonical form; a warning says so.
+fn in_any_form(problems: Vec<String>) -> Vec<String> {
+    problems.into_iter().filter(|problem| !problem.starts_with("must be in canonical form")).collect()
+}
+
+/// What is wrong with an address in a field of old.
+pub(in crate::kinds) fn ip(ip: &str) -> Vec<String> {
+    in_any_form(validation::ip(ip))
+}
+
 pub(in crate::kinds) fn cidr(range: &str, at: &Path) -> Vec<FieldError> {
-    invalid(at, range, validation::cidr(range))
+    invalid(at, range, in_any_form(validation::cidr(range)))
+}
+
+/// An address that is valid, but not in canonical form.
+pub(in crate::kinds) fn ip_warning(at: &Path, value: &str) -> Option<String> {
+    let ip = value.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6)?.to_string();
+    (ip != value).then(|| {
+        let (value, ip) = (go::quote(value), go::quote(&ip));
+        format!("{at}: IPv6 address {value} should be in RFC 5952 canonical format ({ip})")
+    })
+}
+
+/// A range that is valid, but not in canonical form.
+pub(in crate::kinds) fn cidr_warning(at: &Path, value: &str) -> Option<String> {
+    let (ip, bits) = value.split_once('/')?;
+    let ip = ip.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6)?;
+    let canonical = format!("{ip}/{bits}");
+    (canonical != value).then(|| {
+        let (value, canonical) = (go::quote(value), go::quote(&canonical));
+        format!("{at}: IPv6 CIDR value {value} should be in RFC 5952 canonical format ({canonical})")
+    })
 }
 
 /// A port by number or by name.

@@ -91,6 +91,14 @@ fn of(pod: &Value, base: &Path, out: &mut Vec<String>) {
         out.push(format!("{path}: must be >= 0; negative values are invalid and will be treated as 1"));
     }
     pod_affinity(spec, &path.child("affinity"), out);
+    for (index, server) in texts(at(spec, "dnsConfig"), "nameservers").enumerate() {
+        let path = path.child("dnsConfig").child("nameservers").index(index);
+        out.extend(super::values::ip_warning(&path, server));
+    }
+    for (index, alias) in list(spec, "hostAliases").iter().enumerate() {
+        let path = path.child("hostAliases").index(index).child("ip");
+        out.extend(super::values::ip_warning(&path, text(alias, "ip")));
+    }
 }
 
 fn host_name(pod: &Value, out: &mut Vec<String>) {
