@@ -64,7 +64,7 @@ fn build() -> HashMap<TypeRef, Node> {
         .iter()
         .chain(pod::RULES)
         .chain(rest::RULES)
-        .filter_map(|(name, rule)| Some((table().definition(&format!("io.k8s.api.{name}"))?, *rule)))
+        .filter_map(|(name, rule)| Some((table().definition(&full_name(name))?, *rule)))
         .collect();
     let mut nodes: HashMap<TypeRef, Node> = table()
         .definitions()
@@ -100,6 +100,11 @@ fn build() -> HashMap<TypeRef, Node> {
     }
     nodes.retain(|definition, _| known.contains(definition));
     nodes
+}
+
+/// Names of definitions in the tables of rules leave out what most begin with.
+fn full_name(name: &str) -> String {
+    if name.starts_with("io.k8s.") { name.to_owned() } else { format!("io.k8s.api.{name}") }
 }
 
 fn plain(definition: TypeRef) -> Vec<(&'static str, Value)> {

@@ -33,6 +33,9 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("admissionregistration.v1.ValidatingAdmissionPolicySpec", |s| fill(s, "failurePolicy", "Fail")),
     ("admissionregistration.v1.MutatingAdmissionPolicySpec", |s| fill(s, "failurePolicy", "Fail")),
     ("admissionregistration.v1.MatchResources", match_resources),
+    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", definition),
+    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", |s| fill(s, "port", 443)),
+    ("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference", |s| fill(s, "port", 443)),
     ("scheduling.v1.PriorityClass", |class| fill(class, "preemptionPolicy", "PreemptLowerPriority")),
     ("flowcontrol.v1.FlowSchemaSpec", |spec| fill_empty(spec, "matchingPrecedence", 1000)),
     ("flowcontrol.v1.ExemptPriorityLevelConfiguration", |level| shares(level, 0)),
@@ -183,6 +186,24 @@ fn mutating_webhook(hook: &mut Map<String, Value>) {
 
 fn scope(rule: &mut Map<String, Value>) {
     fill(rule, "scope", "*");
+}
+
+/// Names that follow from the kind, conversion by nothing, and where objects are stored.
+fn definition(definition: &mut Map<String, Value>) {
+    let Some(Value::Object(spec)) = definition.get_mut("spec") else { return };
+    let names = object_at(spec, "names");
+    let kind = names.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    fill_empty(names, "singular", kind.to_lowercase());
+    if !kind.is_empty() {
+        fill_empty(names, "listKind", format!("{kind}List"));
+    }
+    fill(spec, "conversion", json!({"strategy": "None"}));
+    let versions = spec.get("versions").and_then(Value::as_array);
+    let stored = versions.into_iter().flatten().find(|version| version["storage"] == true);
+    let stored = stored.map(|version| version["name"].clone());
+    if let Some(name) = stored {
+        fill_empty(object_at(definition, "status"), "storedVersions", json!([name]));
+    }
 }
 
 fn shares(level: &mut Map<String, Value>, count: u64) {

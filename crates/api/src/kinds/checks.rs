@@ -2,7 +2,7 @@
 //! conditions. Rules of one kind stand in the kind's file.
 
 use super::pod::errors::Errors;
-use crate::read::{at, flag, int, list, text};
+use crate::read::{at, int, list, text};
 use apimachinery::{FieldError, Path, labels, validation};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -210,13 +210,6 @@ impl Errors {
                 self.max_bytes(&at_reason, reason, 1024);
             }
             self.max_bytes(&path.child("message"), text(condition, "message"), 32 * 1024);
-        }
-    }
-
-    /// A flag that may not be set.
-    pub fn never(&mut self, path: &Path, object: &Value, field: &'static str, detail: &str) {
-        if flag(object, field) {
-            self.forbidden(&path.child(field), detail);
         }
     }
 

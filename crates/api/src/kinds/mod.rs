@@ -2,12 +2,16 @@
 //! own are described by one line of the table in `plain`.
 
 mod access;
+mod admission_policies;
 mod apps;
+mod autoscaling;
 mod batch;
 mod checks;
 mod config_map;
+mod custom_resource_definition;
 mod endpoints;
 mod event;
+mod expressions;
 mod lease;
 mod namespace;
 mod networking;
@@ -24,8 +28,10 @@ mod stateful_set;
 mod storage;
 mod table;
 mod volume_claim;
+mod webhooks;
 
 use crate::Strategy;
+pub use expressions::{Expression, Use, expressions};
 
 /// The strategy of a resource; [`crate::Generic`] where nothing is known about it.
 pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {

@@ -3,8 +3,8 @@
 
 use super::plain::{Kind, Plain};
 use super::{
-    access, apps, batch, endpoints, networking, persistent_volume, policy, quota, stateful_set, storage,
-    volume_claim,
+    access, admission_policies, apps, autoscaling, batch, custom_resource_definition, endpoints, networking,
+    persistent_volume, policy, quota, stateful_set, storage, volume_claim, webhooks,
 };
 use crate::{Generic, Strategy};
 use apimachinery::validation;
@@ -22,12 +22,15 @@ static LISTS: &[&[Kind]] = &[
     policy::KINDS,
     access::KINDS,
     quota::KINDS,
+    autoscaling::KINDS,
+    custom_resource_definition::KINDS,
+    webhooks::KINDS,
+    admission_policies::KINDS,
     PLAIN,
 ];
 
 static PLAIN: &[Kind] = &[
     ("apiregistration.k8s.io", "apiservices", Plain::of().status().needs_version()),
-    ("autoscaling", "horizontalpodautoscalers", Plain::of().status()),
     ("certificates.k8s.io", "certificatesigningrequests", Plain::of().status().labels(&["spec.signerName"])),
     (
         "certificates.k8s.io",
@@ -39,33 +42,6 @@ static PLAIN: &[Kind] = &[
         "podcertificaterequests",
         Plain::of().status().needs_version().labels(&["spec.nodeName", "spec.signerName", "spec.podName"]),
     ),
-    ("admissionregistration.k8s.io", "mutatingadmissionpolicies", Plain::of().generation().needs_version()),
-    (
-        "admissionregistration.k8s.io",
-        "mutatingadmissionpolicybindings",
-        Plain::of().generation().needs_version(),
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "mutatingwebhookconfigurations",
-        Plain::of().generation_of_all().needs_version(),
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "validatingadmissionpolicies",
-        Plain::of().status().generation().needs_version(),
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "validatingadmissionpolicybindings",
-        Plain::of().generation().needs_version(),
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "validatingwebhookconfigurations",
-        Plain::of().generation_of_all().needs_version(),
-    ),
-    ("apiextensions.k8s.io", "customresourcedefinitions", Plain::of().status().generation().needs_version()),
     (
         "coordination.k8s.io",
         "leasecandidates",
