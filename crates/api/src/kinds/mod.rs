@@ -3,15 +3,18 @@
 
 mod access;
 mod admission_policies;
+mod api_service;
 mod apps;
 mod autoscaling;
 mod batch;
+mod certificates;
 mod checks;
 mod config_map;
 mod custom_resource_definition;
 mod endpoints;
 mod event;
 mod expressions;
+mod flow_control;
 mod lease;
 mod namespace;
 mod networking;
@@ -45,6 +48,7 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("", "secrets") => &secret::Secret,
         ("", "serviceaccounts") => &service_account::ServiceAccount,
         ("", "services") => &service::Service,
+        ("certificates.k8s.io", "certificatesigningrequests") => &certificates::CertificateSigningRequest,
         ("coordination.k8s.io", "leases") => &lease::Lease,
         _ => table::find(group, resource),
     }

@@ -3,8 +3,9 @@
 
 use super::plain::{Kind, Plain};
 use super::{
-    access, admission_policies, apps, autoscaling, batch, custom_resource_definition, endpoints, networking,
-    persistent_volume, policy, quota, stateful_set, storage, volume_claim, webhooks,
+    access, admission_policies, api_service, apps, autoscaling, batch, certificates,
+    custom_resource_definition, endpoints, flow_control, networking, persistent_volume, policy, quota,
+    stateful_set, storage, volume_claim, webhooks,
 };
 use crate::{Generic, Strategy};
 use apimachinery::validation;
@@ -26,17 +27,13 @@ static LISTS: &[&[Kind]] = &[
     custom_resource_definition::KINDS,
     webhooks::KINDS,
     admission_policies::KINDS,
+    certificates::KINDS,
+    flow_control::KINDS,
+    api_service::KINDS,
     PLAIN,
 ];
 
 static PLAIN: &[Kind] = &[
-    ("apiregistration.k8s.io", "apiservices", Plain::of().status().needs_version()),
-    ("certificates.k8s.io", "certificatesigningrequests", Plain::of().status().labels(&["spec.signerName"])),
-    (
-        "certificates.k8s.io",
-        "clustertrustbundles",
-        Plain::of().needs_version().name(any_path).labels(&["spec.signerName"]),
-    ),
     (
         "certificates.k8s.io",
         "podcertificaterequests",
@@ -57,8 +54,6 @@ static PLAIN: &[Kind] = &[
     ),
     ("resource.k8s.io", "devicetaintrules", Plain::of().status().generation().returns_deleted()),
     ("resource.k8s.io", "resourcepoolstatusrequests", Plain::of().status().needs_version().returns_deleted()),
-    ("flowcontrol.apiserver.k8s.io", "flowschemas", Plain::of().status().generation()),
-    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", Plain::of().status().generation()),
     ("internal.apiserver.k8s.io", "storageversions", Plain::of().status().needs_version()),
     ("storagemigration.k8s.io", "storageversionmigrations", Plain::of().status().needs_version()),
 ];
@@ -67,13 +62,5 @@ pub(super) fn find(group: &str, resource: &str) -> &'static dyn Strategy {
     match LISTS.iter().copied().flatten().find(|(g, r, _)| *g == group && *r == resource) {
         Some((_, _, plain)) => plain,
         None => &Generic,
-    }
-}
-
-/// Names of trust bundles hold colons after their signer's name.
-fn any_path(name: &str) -> Vec<String> {
-    match name.rsplit_once(':') {
-        Some((_, own)) => validation::dns1123_subdomain(own),
-        None => validation::dns1123_subdomain(name),
     }
 }

@@ -20,11 +20,13 @@ pub(super) fn specs(old: &Value, new: &Value) -> String {
     of("PodSpec", old, new)
 }
 
-/// How an object of a core definition changed, its fields in the order in which the API prints them.
+/// How an object of a core definition changed, its fields in the order in which the API prints them (sorted
+/// if there is no such definition).
 pub(in crate::kinds) fn of(definition: &str, old: &Value, new: &Value) -> String {
     let print = |spec: &Value| {
         let definition = schema::table().definition(&format!("io.k8s.api.core.v1.{definition}"));
-        let json = definition.map_or_else(Vec::new, |definition| schema::encode(definition, spec));
+        let plain = || spec.to_string().into_bytes();
+        let json = definition.map_or_else(plain, |definition| schema::encode(definition, spec));
         String::from_utf8_lossy(&schema::indent(&json)).into_owned()
     };
     unified(&print(old), &print(new))
