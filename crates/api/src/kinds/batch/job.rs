@@ -25,11 +25,19 @@ pub(super) fn own_selector(job: &mut Value) {
         return;
     }
     let (name, uid) = (meta::name(job).to_owned(), meta::uid(job).to_owned());
+    write_selector(job, &name, uid);
+    // Without labels of its own a Job has those of its template, which are complete with its name.
+    if !name.is_empty() {
+        crate::defaults::apply(job);
+    }
+}
+
+fn write_selector(job: &mut Value, name: &str, uid: String) {
     let spec = object_at(job, "spec");
     let template = meta::object_at(spec, "template");
     let own = meta::object_at(meta::object_at(template, "metadata"), "labels");
     for key in NAME_LABELS.into_iter().filter(|_| !name.is_empty()) {
-        own.entry(key).or_insert_with(|| name.clone().into());
+        own.entry(key).or_insert_with(|| name.into());
     }
     for key in UID_LABELS {
         own.entry(key).or_insert_with(|| uid.clone().into());
