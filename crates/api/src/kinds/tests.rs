@@ -1,7 +1,10 @@
 //! What users read: errors and warnings in upstream's words, and what updates may do.
 
 mod batch;
+mod cluster;
+mod definitions;
 mod networking;
+mod policies;
 mod storage;
 mod workloads;
 
