@@ -178,7 +178,17 @@ async fn kubernetes_service(server: &Arc<Server>, port: u16) -> Result<()> {
             "sessionAffinity": "None", "ipFamilies": [family], "ipFamilyPolicy": "SingleStack",
             "internalTrafficPolicy": "Cluster"}});
     ensure(server, "", "services", service).await?;
-    endpoints(server, *advertise, port).await
+    if is_reachable(*advertise) { endpoints(server, *advertise, port).await } else { Ok(()) }
+}
+
+/// Whether others can reach an address: what is local to one machine or link is no endpoint, and rules of
+/// endpoints refuse it.
+fn is_reachable(address: IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || link_local)
 }
 
 /// Where the API server itself is reached; kept up to date after its address or port has changed.

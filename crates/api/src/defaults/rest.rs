@@ -41,6 +41,18 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("flowcontrol.v1.ExemptPriorityLevelConfiguration", |level| shares(level, 0)),
     ("flowcontrol.v1.LimitedPriorityLevelConfiguration", |level| shares(level, 30)),
     ("flowcontrol.v1.QueuingConfiguration", queuing),
+    ("resource.v1.ExactDeviceRequest", device_request),
+    ("resource.v1.DeviceSubRequest", device_request),
+    ("resource.v1beta2.ExactDeviceRequest", device_request),
+    ("resource.v1beta2.DeviceSubRequest", device_request),
+    ("resource.v1beta1.DeviceSubRequest", device_request),
+    ("resource.v1beta1.DeviceRequest", device_request_or_alternatives),
+    ("resource.v1.DeviceToleration", |t| fill_empty(t, "operator", "Equal")),
+    ("resource.v1beta2.DeviceToleration", |t| fill_empty(t, "operator", "Equal")),
+    ("resource.v1beta1.DeviceToleration", |t| fill_empty(t, "operator", "Equal")),
+    ("resource.v1alpha3.ResourcePoolStatusRequestSpec", |spec| fill(spec, "limit", 100)),
+    ("certificates.v1beta1.PodCertificateRequestSpec", |spec| fill(spec, "maxExpirationSeconds", 86400)),
+    ("resource.v1.NodeAllocatableResourceMapping", |m| fill(m, "allocationMultiplier", "1")),
 ];
 
 fn typed<'a>(map: &'a mut Map<String, Value>, field: &str, kind: &str) -> &'a mut Map<String, Value> {
@@ -214,5 +226,19 @@ fn shares(level: &mut Map<String, Value>, count: u64) {
 fn queuing(queues: &mut Map<String, Value>) {
     for (field, value) in [("handSize", 8), ("queues", 64), ("queueLengthLimit", 50)] {
         fill_empty(queues, field, value);
+    }
+}
+
+fn device_request(request: &mut Map<String, Value>) {
+    fill_empty(request, "allocationMode", "ExactCount");
+    if request.get("allocationMode").is_some_and(|mode| mode == "ExactCount") {
+        fill_empty(request, "count", 1);
+    }
+}
+
+/// In `v1beta1` a request has these fields itself, unless it has alternatives.
+fn device_request_or_alternatives(request: &mut Map<String, Value>) {
+    if request.get("deviceClassName").is_some_and(|class| !is_empty(class)) {
+        device_request(request);
     }
 }

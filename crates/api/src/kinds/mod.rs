@@ -11,6 +11,7 @@ mod certificates;
 mod checks;
 mod config_map;
 mod custom_resource_definition;
+mod devices;
 mod endpoints;
 mod event;
 mod expressions;

@@ -4,8 +4,8 @@
 use super::plain::{Kind, Plain};
 use super::{
     access, admission_policies, api_service, apps, autoscaling, batch, certificates,
-    custom_resource_definition, endpoints, flow_control, networking, persistent_volume, policy, quota,
-    stateful_set, storage, volume_claim, webhooks,
+    custom_resource_definition, devices, endpoints, flow_control, networking, persistent_volume, policy,
+    quota, stateful_set, storage, volume_claim, webhooks,
 };
 use crate::{Generic, Strategy};
 use apimachinery::validation;
@@ -30,6 +30,7 @@ static LISTS: &[&[Kind]] = &[
     certificates::KINDS,
     flow_control::KINDS,
     api_service::KINDS,
+    devices::KINDS,
     PLAIN,
 ];
 
@@ -44,15 +45,6 @@ static PLAIN: &[Kind] = &[
         "leasecandidates",
         Plain::of().create_on_update().needs_version().name(validation::config_map_key),
     ),
-    ("resource.k8s.io", "deviceclasses", Plain::of().generation().returns_deleted()),
-    ("resource.k8s.io", "resourceclaims", Plain::of().status().returns_deleted()),
-    ("resource.k8s.io", "resourceclaimtemplates", Plain::of().returns_deleted()),
-    (
-        "resource.k8s.io",
-        "resourceslices",
-        Plain::of().generation().returns_deleted().labels(&["spec.nodeName", "spec.driver"]),
-    ),
-    ("resource.k8s.io", "devicetaintrules", Plain::of().status().generation().returns_deleted()),
     ("resource.k8s.io", "resourcepoolstatusrequests", Plain::of().status().needs_version().returns_deleted()),
     ("internal.apiserver.k8s.io", "storageversions", Plain::of().status().needs_version()),
     ("storagemigration.k8s.io", "storageversionmigrations", Plain::of().status().needs_version()),

@@ -3,6 +3,7 @@
 mod batch;
 mod cluster;
 mod definitions;
+mod devices;
 mod networking;
 mod policies;
 mod storage;

@@ -1,6 +1,7 @@
 //! Who may do what.
 
 use super::*;
+use base64::Engine;
 use client::Verb;
 
 fn role(name: &str, verbs: &[&str], resources: &[&str]) -> Value {
@@ -180,8 +181,12 @@ async fn signing_requests_carry_their_maker() {
     let cluster = Cluster::new().await;
     let eve = cluster.user("eve", &["system:masters"]);
     let requests = eve.resource("certificates.k8s.io", "v1", "certificatesigningrequests");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let request =
+        rcgen::CertificateParams::default().serialize_request(&key).and_then(|r| r.pem()).expect("a request");
+    let request = base64::engine::general_purpose::STANDARD.encode(request);
     let object = json!({"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
-        "metadata": {"name": "r"}, "spec": {"request": "eA==", "signerName": "example.com/s", "usages": ["client auth"],
+        "metadata": {"name": "r"}, "spec": {"request": request, "signerName": "example.com/s", "usages": ["client auth"],
             "username": "system:node:n1", "groups": ["system:nodes"]}});
     let made = requests.create("", object).await.expect("create");
     assert_eq!(
