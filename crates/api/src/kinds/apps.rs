@@ -60,7 +60,7 @@ pub(super) static KINDS: &[Kind] = &[
             .changed(|set, old| count_templates(set, Some(old)))
             .update(daemon_set_update)
             .status_rules(daemon_set_status)
-            .warn(|new, old| template_warnings(new, old)),
+            .warn(template_warnings),
     ),
     (APPS, "controllerrevisions", Plain::of().rules(revision).update(revision_update)),
     (

@@ -102,7 +102,7 @@ fn request_problem(data: &[u8]) -> Option<String> {
         return Some("PEM block type must be CERTIFICATE REQUEST".into());
     };
     match X509CertificationRequest::from_der(&block.contents) {
-        Ok((rest, request)) if rest.is_empty() => request
+        Ok(([], request)) => request
             .verify_signature()
             .err()
             .map(|_| "x509: certificate request signature is not valid".into()),

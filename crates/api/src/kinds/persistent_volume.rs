@@ -316,10 +316,11 @@ fn update(new: &Value, old: &Value, errors: &mut Errors) {
     let (spec, before) = (at(new, "spec"), at(old, "spec"));
     let expand = "controllerExpandSecretRef";
     let mut now = source_of(spec);
-    if has(before, "csi") && !has(at(before, "csi"), expand) {
-        if let Some(csi) = now.get_mut("csi").and_then(Value::as_object_mut) {
-            csi.remove(expand);
-        }
+    if has(before, "csi")
+        && !has(at(before, "csi"), expand)
+        && let Some(csi) = now.get_mut("csi").and_then(Value::as_object_mut)
+    {
+        csi.remove(expand);
     }
     let then = source_of(before);
     if !same(&now, &then) {

@@ -552,6 +552,13 @@ fn warnings(service: &Value) -> Vec<String> {
     if meta::annotation(service, HINTS).is_some() {
         out.push(format!("annotation {HINTS} is deprecated, please use {MODE} instead"));
     }
+    let each = |field: &'static str, warn: fn(&Path, &str) -> Option<String>| {
+        let all = texts(spec, field).enumerate();
+        all.filter_map(|(index, value)| warn(&path(field).index(index), value)).collect::<Vec<_>>()
+    };
+    if !is_external_name(spec) && !is_headless(spec) {
+        out.extend(each("clusterIPs", values::ip_warning));
+    }
     let external = !list(spec, "externalIPs").is_empty();
     if is_headless(spec) {
         if !text(spec, "loadBalancerIP").is_empty() {
@@ -564,9 +571,12 @@ fn warnings(service: &Value) -> Vec<String> {
             out.push("spec.SessionAffinity is ignored for headless services".into());
         }
     }
+    out.extend(each("externalIPs", values::ip_warning));
     if external && !is_headless(spec) && !is_external_name(spec) {
         out.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".into());
     }
+    out.extend(values::ip_warning(&path("loadBalancerIP"), text(spec, "loadBalancerIP")));
+    out.extend(each("loadBalancerSourceRanges", values::cidr_warning));
     if is_external_name(spec) && external {
         out.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".into());
     }

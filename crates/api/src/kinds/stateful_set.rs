@@ -111,8 +111,7 @@ fn metadata_again(template: &Value, path: &Path, errors: &mut Errors) {
 /// The template as Pods are made from it: named by the set, with a volume for each claim.
 fn as_made(spec: &Value) -> Value {
     let mut template = at(spec, "template").clone();
-    let claims: Vec<&str> =
-        list(spec, "volumeClaimTemplates").iter().map(|claim| meta::name(claim)).collect();
+    let claims: Vec<&str> = list(spec, "volumeClaimTemplates").iter().map(meta::name).collect();
     let Some(inner) = template.get_mut("spec").and_then(Value::as_object_mut) else { return template };
     inner.remove("hostname");
     inner.remove("subdomain");

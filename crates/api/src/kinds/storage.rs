@@ -32,7 +32,7 @@ pub(super) static KINDS: &[Kind] = &[
             .rules(driver)
             .update(driver_update)
             .warn(driver_warnings)
-            .created(|driver| drop_disabled(driver))
+            .created(drop_disabled)
             .changed(|driver, _| drop_disabled(driver)),
     ),
     (GROUP, "csinodes", Plain::of().needs_version().returns_deleted().rules(node).update(node_update)),

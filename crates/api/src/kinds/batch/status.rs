@@ -59,10 +59,10 @@ pub(super) fn update(new: &Value, old: &Value, errors: &mut Errors) {
     finished(spec, status, &changed, &path, errors);
     all_indexes(spec, status, &changed, &path, errors);
     let finished = is_finished(status);
-    if changed.finished || changed.terminating {
-        if let Some(number) = int(status, "terminating").filter(|number| *number > 0 && finished) {
-            errors.invalid(&path.child("terminating"), number, "terminating>0 is invalid for finished job");
-        }
+    if (changed.finished || changed.terminating)
+        && let Some(number) = int(status, "terminating").filter(|number| *number > 0 && finished)
+    {
+        errors.invalid(&path.child("terminating"), number, "terminating>0 is invalid for finished job");
     }
     if changed.ready || changed.active {
         let active = int(status, "active").unwrap_or(0);

@@ -116,11 +116,11 @@ fn invariants(schema: &Value, level: Level, path: &Path, errors: &mut Errors) {
 fn metadata(properties: &Value, level: Level, embedded: bool, path: &Path, errors: &mut Errors) {
     let checked = level == Level::Root || embedded;
     for field in ["kind", "apiVersion"] {
-        if let Some(property) = properties.get(field).filter(|property| text(property, "type") != "string") {
-            if checked {
-                let path = path.child("properties").key(field).child("type");
-                errors.invalid(&path, text(property, "type"), "must be string");
-            }
+        if let Some(property) = properties.get(field).filter(|property| text(property, "type") != "string")
+            && checked
+        {
+            let path = path.child("properties").key(field).child("type");
+            errors.invalid(&path, text(property, "type"), "must be string");
         }
     }
     let Some(property) = properties.get("metadata") else { return };

@@ -1,6 +1,7 @@
 //! Devices that Pods claim: classes, claims and the slices in which drivers tell of devices. The versions
 //! differ in where a field stands; `v1beta1` wraps a device in `basic` and has no `exactly` around a request.
 
+mod amounts;
 mod claims;
 mod slices;
 

@@ -110,7 +110,11 @@ fn claims() {
         "",
         &[
             (json!({}), json!({"metadata": {"labels": {"a": "b"}}}), &[]),
-            (devices(json!(null)), spec(json!({"devices": {"requests": null}})), &[]),
+                        (
+                spec(json!({"devices": null})),
+                devices(json!({"config": [{"opaque": {"driver": "e.io", "parameters": {}}}]})),
+                &["spec: Invalid value: {\"devices\":{\"config\":[{\"opaque\":{\"driver\":\"e.io\",\"parameters\":{}}}]}}: field is immutable"],
+            ),
         ],
     );
     let template = device(
@@ -121,7 +125,7 @@ fn claims() {
     template.creates(&[(
         json!({"spec": {"metadata": {"labels": {"a": "-"}}, "spec": {"devices": {"config": [{}]}}}}),
         &[
-            "spec.metadata.labels: Invalid value: \"-\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+            "spec.metadata.labels[a]: Invalid value: \"-\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
             "spec.spec.devices.config[0].opaque: Required value",
         ],
     )]);

@@ -238,3 +238,30 @@ fn endpoints_and_slices() {
         )],
     );
 }
+
+#[test]
+fn service_warnings() {
+    let service = Good {
+        group: "",
+        resource: "services",
+        api_version: "v1",
+        kind: "Service",
+        object: json!({"metadata": {"name": "s"}, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}}),
+    };
+    service.creates(&[(
+        spec(json!({"clusterIP": "None", "externalIPs": ["127.0.0.1"]})),
+        &[
+            "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for LoadBalancer services",
+            "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)",
+        ],
+    )]);
+    service.warns(
+        &spec(json!({"clusterIP": "2001:DB8::1", "externalIPs": ["2001:db8:0::1"], "loadBalancerSourceRanges": ["2001:DB8::/64"]})),
+        &[
+            "spec.clusterIPs[0]: IPv6 address \"2001:DB8::1\" should be in RFC 5952 canonical format (\"2001:db8::1\")",
+            "spec.externalIPs[0]: IPv6 address \"2001:db8:0::1\" should be in RFC 5952 canonical format (\"2001:db8::1\")",
+            "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+            "spec.loadBalancerSourceRanges[0]: IPv6 CIDR value \"2001:DB8::/64\" should be in RFC 5952 canonical format (\"2001:db8::/64\")",
+        ],
+    );
+}
