@@ -395,9 +395,7 @@ pub fn labels(map: &Map<String, Value>, path: &Path) -> Vec<FieldError> {
     for (key, value) in map {
         let value = value.as_str().unwrap_or_default();
         errors.extend(qualified_name(key).into_iter().map(|p| FieldError::invalid(path, key.as_str(), p)));
-        errors.extend(
-            label_value(value).into_iter().map(|p| FieldError::invalid(&path.key(key.as_str()), value, p)),
-        );
+        errors.extend(label_value(value).into_iter().map(|p| FieldError::invalid(path, value, p)));
     }
     errors
 }

@@ -125,7 +125,7 @@ fn claims() {
     template.creates(&[(
         json!({"spec": {"metadata": {"labels": {"a": "-"}}, "spec": {"devices": {"config": [{}]}}}}),
         &[
-            "spec.metadata.labels[a]: Invalid value: \"-\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+            "spec.metadata.labels: Invalid value: \"-\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
             "spec.spec.devices.config[0].opaque: Required value",
         ],
     )]);
