@@ -12,6 +12,8 @@ pub mod images;
 pub mod node;
 pub mod objects;
 pub mod publish;
+pub mod pull_records;
+mod pull_secrets;
 pub mod runtime;
 pub mod security;
 pub mod server;
@@ -32,6 +34,7 @@ pub use config::Config;
 use facts::Facts;
 use images::Images;
 use objects::Objects;
+use pull_records::PullRecords;
 use runtime::PodRuntime;
 use shared::Shared;
 use workers::Pods;
@@ -57,11 +60,14 @@ impl Kubelet {
         let config = Arc::new(config);
         let recorder = Recorder::start(env, &client, "kubelet", &config.node_name);
         let facts = Facts::read(&config.data_dir);
+        let records = PullRecords::open(&config.data_dir.join("image-pulls"))?;
+        let present = runtime.images().await.map_err(std::io::Error::other)?;
+        records.keep_only(&present.into_iter().map(|image| image.id).collect());
         let (wake, object_events) = mpsc::unbounded_channel();
         let services = keep_services(env, &client).await;
         let shared = Shared {
             env: env.clone(),
-            images: Images::new(env, runtime.clone(), recorder.clone()),
+            images: Images::new(env, runtime.clone(), recorder.clone(), records),
             objects: Objects::new(env, &client, wake),
             volumes: volume::Volumes::open(&config.data_dir)?,
             tokens: tokens::Tokens::default(),

@@ -169,14 +169,9 @@ pub struct Credentials {
     pub password: String,
 }
 
-/// Why an image could not be had: the reason of `waiting` and what the runtime says.
+/// Why an image could not be had, as the runtime says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PullError {
-    /// `ErrImagePull`.
-    Failed(String),
-    /// `RegistryUnavailable`.
-    Unreachable(String),
-}
+pub struct PullError(pub String);
 
 pub type Reader = Box<dyn tokio::io::AsyncRead + Send + Unpin>;
 pub type Writer = Box<dyn tokio::io::AsyncWrite + Send + Unpin>;
@@ -261,4 +256,6 @@ pub trait PodRuntime: Send + Sync {
         credentials: Option<Credentials>,
     ) -> BoxFuture<'a, std::result::Result<Image, PullError>>;
     fn images(&self) -> BoxFuture<'_, Result<Vec<Image>>>;
+    /// The image is part of the node itself, no registry has it.
+    fn provides(&self, name: &str) -> bool;
 }

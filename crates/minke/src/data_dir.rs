@@ -19,18 +19,18 @@ pub struct DataDir {
 impl DataDir {
     /// Makes the directory (0700) if needed and takes it for this process.
     pub fn take(path: &Path) -> Result<DataDir, String> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|error| format!("cannot make the data directory {}: {error}", path.display()))?;
-        only_ours(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-            .map_err(|error| format!("cannot protect the data directory {}: {error}", path.display()))?;
-        let path = fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let path = make(path)?;
         let lock = lock(&path)?;
         check_format(&path)?;
         Ok(DataDir { path, _lock: lock })
+    }
+
+    /// For commands that work beside a daemon or before the first one: makes the directory if
+    /// needed, and from then on it is minke's. The canonical path.
+    pub fn share(path: &Path) -> Result<PathBuf, String> {
+        let path = make(path)?;
+        check_format(&path)?;
+        Ok(path)
     }
 
     pub fn path(&self) -> &Path {
@@ -66,6 +66,18 @@ impl DataDir {
             Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
         }
     }
+}
+
+fn make(path: &Path) -> Result<PathBuf, String> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| format!("cannot make the data directory {}: {error}", path.display()))?;
+    only_ours(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        .map_err(|error| format!("cannot protect the data directory {}: {error}", path.display()))?;
+    fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// `minke down --purge` removes the whole directory, so nothing of the user's may be in it at first.
@@ -162,6 +174,19 @@ mod tests {
         fs::write(dir.join("format"), "99\n").expect("writable");
         let error = DataDir::take(&dir).err().expect("newer");
         assert!(error.contains("newer minke"), "{error}");
+        fs::remove_dir_all(dir).expect("removed");
+    }
+
+    #[test]
+    fn images_may_come_before_the_first_daemon() {
+        let dir = std::env::temp_dir().join(format!("minke-shared-{}", std::process::id()));
+        let shared = DataDir::share(&dir).expect("new");
+        fs::create_dir(shared.join("images")).expect("writable");
+        let held = DataDir::take(&dir).expect("it is minke's");
+        assert!(DataDir::share(&dir).is_ok(), "beside a daemon");
+        drop(held);
+        fs::write(dir.join("format"), "99\n").expect("writable");
+        assert!(DataDir::share(&dir).is_err(), "a newer layout");
         fs::remove_dir_all(dir).expect("removed");
     }
 

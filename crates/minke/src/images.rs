@@ -14,7 +14,7 @@ use crate::options::{Image, ImageCommand};
 pub const TOOLBOX: &str = "minke.local/toolbox:latest";
 
 pub fn run(options: &Image) -> Result<(), String> {
-    let store = open(&options.data.data_dir)?;
+    let store = open(&crate::data_dir::DataDir::share(&options.data.data_dir)?)?;
     match &options.command {
         ImageCommand::Import { archive, name } => {
             for image in store.import(archive, name.as_deref()).map_err(|error| error.to_string())? {

@@ -64,6 +64,7 @@ pub(crate) async fn admit_update(
     new: &mut Value,
     old: &Value,
 ) -> Result<()> {
+    unsupported::check_update(place, subresource, new)?;
     certificates::keep(place.target, new, old);
     rbac::check(server, call, place.target, new, Some(old))?;
     node_restriction::check_update(server, call, place, subresource, new, old)?;

@@ -1,7 +1,9 @@
 //! What this server would have to act on but does not yet is refused, so that nobody relies on it:
-//! custom resources, aggregated APIs, admission webhooks and policies.
+//! custom resources, aggregated APIs, admission webhooks and policies, and containers added to a
+//! running Pod: a client such as `kubectl debug` would wait for them for ever.
 
 use crate::context::Result;
+use crate::registry::Place;
 use crate::resources::Target;
 use apimachinery::{Status, meta};
 use serde_json::Value;
@@ -19,4 +21,12 @@ pub(super) fn check_create(target: Target, object: &Value) -> Result<()> {
     };
     let text = format!("{what} by this version of the API server");
     Err(Box::new(Status::forbidden(&target.group_resource(), meta::name(object), text)))
+}
+
+pub(super) fn check_update(place: &Place, subresource: &str, new: &Value) -> Result<()> {
+    if subresource != "ephemeralcontainers" {
+        return Ok(());
+    }
+    let text = "ephemeral containers are not run by this version of the node";
+    Err(Box::new(Status::forbidden(&place.target.group_resource(), meta::name(new), text)))
 }

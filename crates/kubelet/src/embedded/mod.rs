@@ -515,6 +515,10 @@ impl PodRuntime for Embedded {
         Box::pin(pull::pull(&self.inner.parts.images, &self.inner.parts.registries, name, credentials))
     }
 
+    fn provides(&self, name: &str) -> bool {
+        pull::is_own(name)
+    }
+
     fn images(&self) -> BoxFuture<'_, Result<Vec<Image>>> {
         let all = self.inner.parts.images.images().iter().map(|image| pull::describe(image)).collect();
         Box::pin(std::future::ready(Ok(all)))

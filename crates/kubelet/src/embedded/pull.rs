@@ -21,22 +21,25 @@ pub fn describe(image: &image::Image) -> Image {
     }
 }
 
+pub fn is_own(name: &str) -> bool {
+    Reference::parse(name).is_ok_and(|reference| reference.registry == OWN_REGISTRY)
+}
+
 pub async fn pull(
     images: &image::Store,
     registries: &image::Registries,
     name: &str,
     credentials: Option<Credentials>,
 ) -> Result<Image, PullError> {
-    let reference = Reference::parse(name).map_err(PullError::Failed)?;
+    let reference = Reference::parse(name).map_err(PullError)?;
     if reference.registry == OWN_REGISTRY {
         let found = images.resolve(name).map(|image| describe(&image));
-        return found.ok_or_else(|| PullError::Failed(format!("this node provides no image {name}")));
+        return found.ok_or_else(|| PullError(format!("this node provides no image {name}")));
     }
     let credentials = credentials.map(|c| image::Credentials { username: c.username, password: c.password });
     match image::pull(images, registries, &reference, credentials.as_ref(), &image::Progress::default()).await
     {
         Ok(image) => Ok(describe(&image)),
-        Err(error) if error.is_unreachable() => Err(PullError::Unreachable(error.to_string())),
-        Err(error) => Err(PullError::Failed(error.to_string())),
+        Err(error) => Err(PullError(error.to_string())),
     }
 }

@@ -107,7 +107,18 @@ pub async fn connect(
             None => dial(),
         }
     };
-    let stream = env.spawn_blocking(dial).await.map_err(RuntimeError::other)?.map_err(RuntimeError::other)?;
+    let dialled = env.spawn_blocking(dial).await.map_err(RuntimeError::other)?;
+    let stream = dialled.map_err(|error| RuntimeError::other(dial_error(port, &error)))?;
     stream.set_nonblocking(true).map_err(RuntimeError::other)?;
     tokio::net::TcpStream::from_std(stream).map_err(RuntimeError::other)
+}
+
+/// A failed connection in the words that clients of other runtimes know.
+fn dial_error(port: u16, error: &std::io::Error) -> String {
+    let why = match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "connect: connection refused".to_string(),
+        std::io::ErrorKind::TimedOut => "i/o timeout".to_string(),
+        _ => error.to_string(),
+    };
+    format!("dial tcp4 127.0.0.1:{port}: {why}")
 }

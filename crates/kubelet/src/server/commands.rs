@@ -2,7 +2,7 @@
 
 use apimachinery::meta;
 use apimachinery::status::Status;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::route::{CommandOptions, Target};
 use super::{Answer, Server, text};
-use crate::runtime::{ErrorKind, ExecRequest, Process, Reader, RuntimeError};
+use crate::runtime::{ExecRequest, Process, Reader};
 use crate::shared::Shared;
 
 type Result<T> = std::result::Result<T, Box<Status>>;
@@ -27,15 +27,10 @@ impl Server {
         })
     }
 
-    /// The id of the running container.
-    async fn running(&self, target: &Target) -> Result<String> {
-        let pod = self.pod(target)?;
-        let observed = self.shared.runtime.pod(meta::uid(&pod)).await;
-        match observed.latest(&target.container) {
-            Some(container) if container.is_running() => Ok(container.id.clone()),
-            Some(_) => Err(bad(format!("cannot exec in a stopped container: {}", target.container))),
-            None => Err(bad(format!("container not found ({:?})", target.container))),
-        }
+    /// The id of the container, if it runs: what has ended is not found either, as upstream has it.
+    async fn running(&self, pod: &Value, container: &str) -> Option<String> {
+        let observed = self.shared.runtime.pod(meta::uid(pod)).await;
+        observed.latest(container).filter(|found| found.is_running()).map(|found| found.id.clone())
     }
 
     pub async fn exec(
@@ -44,7 +39,10 @@ impl Server {
         target: &Target,
         options: CommandOptions,
     ) -> Result<Answer> {
-        let container_id = self.running(target).await?;
+        let pod = self.pod(target)?;
+        let Some(container_id) = self.running(&pod, &target.container).await else {
+            return Ok(not_upgraded(&format!("container not found ({:?})", target.container)));
+        };
         if options.command.is_empty() {
             return Err(bad("you must specify at least 1 command for the container".into()));
         }
@@ -68,7 +66,11 @@ impl Server {
         target: &Target,
         options: CommandOptions,
     ) -> Result<Answer> {
-        let container_id = self.running(target).await?;
+        let pod = self.pod(target)?;
+        let Some(container_id) = self.running(&pod, &target.container).await else {
+            let name = full_name(&pod);
+            return Ok(not_upgraded(&format!("container {} not found in pod {name}", target.container)));
+        };
         let shared = self.shared.clone();
         self.upgraded(request, streams(&options), move |session| async move {
             let mut process = shared.runtime.attach(&container_id).await;
@@ -116,10 +118,7 @@ impl Server {
         let pod = self.pod(target)?;
         let observed = self.shared.runtime.pod(meta::uid(&pod)).await;
         let Some(sandbox) = observed.sandbox.filter(|sandbox| sandbox.ready) else {
-            let phase = pod["status"]["phase"].as_str().unwrap_or("Unknown");
-            return Err(bad(format!(
-                "unable to forward port because pod is not running. Current status={phase}"
-            )));
+            return Ok(not_upgraded(&format!("pod not found ({:?})", full_name(&pod))));
         };
         let (response, negotiated) = match negotiate_port_forward(request.method(), request.headers()) {
             Ok(good) => good,
@@ -137,6 +136,16 @@ impl Server {
 
 fn bad(message: String) -> Box<Status> {
     Box::new(Status::bad_request(message))
+}
+
+/// What clients show after "unable to upgrade connection: "; a Status would be shown differently.
+fn not_upgraded(message: &str) -> Answer {
+    text(StatusCode::INTERNAL_SERVER_ERROR, message)
+}
+
+/// `name_namespace`, as a kubelet calls a Pod.
+fn full_name(pod: &Value) -> String {
+    format!("{}_{}", meta::name(pod), meta::namespace(pod))
 }
 
 fn streams(options: &CommandOptions) -> Streams {
@@ -158,7 +167,10 @@ fn refused(refusal: Response<String>) -> Answer {
 async fn join(shared: &Shared, mut session: RemoteCommand, process: crate::runtime::Result<Process>) {
     let process = match process {
         Ok(process) => process,
-        Err(error) => return session.finish(outcome_of_error(&error)).await,
+        Err(error) => {
+            let text = format!("error executing command in container: {error}");
+            return session.finish(Err(Box::new(Status::internal(text)))).await;
+        }
     };
     let Process { stdin, stdout, stderr, resize, exit } = process;
     let (mut input, mut resizes) = (
@@ -204,15 +216,6 @@ async fn join(shared: &Shared, mut session: RemoteCommand, process: crate::runti
     session.finish(code.map_err(|error| Box::new(Status::internal(error)))).await;
 }
 
-/// A program that could not be started ends the command as a shell would tell it.
-fn outcome_of_error(error: &RuntimeError) -> std::result::Result<i32, Box<Status>> {
-    let text = format!("error executing command in container: {error}");
-    match error.kind {
-        ErrorKind::NotFound => Err(Box::new(Status::internal(text))),
-        _ => Err(Box::new(Status::internal(format!("Internal error occurred: {text}")))),
-    }
-}
-
 async fn copy<F>(from: Option<Reader>, send: impl Fn(bytes::Bytes) -> F)
 where
     F: Future<Output = std::io::Result<()>>,
@@ -248,7 +251,7 @@ async fn tunnel(
                 Ok(stream) => pump(forward, stream).await,
                 Err(error) => {
                     let message = format!(
-                        "error forwarding port {} to pod {uid}, uid : failed to connect to localhost:{} inside pod {name}: {error}",
+                        "error forwarding port {} to pod {name}, uid {uid}: failed to connect to localhost:{} inside pod: {error}",
                         forward.port, forward.port
                     );
                     forward.close(Some(&message)).await;
