@@ -103,8 +103,13 @@ impl Run {
                 true
             }
             // Gone, or another Pod of the same name: there is nothing left to tell.
-            Err(error) if matches!(error.code, 404 | 409 | 422) => {
+            Err(error) if matches!(error.code, 404 | 409) => {
                 tracing::debug!(pod = self.target.name, %error, "status not written");
+                true
+            }
+            // The same again would be refused again; what comes next may be better.
+            Err(error) if error.code == 422 => {
+                tracing::warn!(pod = self.target.name, %error, "status refused");
                 true
             }
             Err(error) => {
@@ -123,7 +128,11 @@ fn patch(old: &Value, new: &Value) -> Value {
     let (old, new) = (old.as_object().unwrap_or(&empty), new.as_object().unwrap_or(&empty));
     for (field, value) in new {
         if old.get(field) != Some(value) {
-            let value = if field == "conditions" { with_nulls(value) } else { value.clone() };
+            let value = match field.as_str() {
+                "conditions" => with_nulls(value),
+                "podIPs" | "hostIPs" => replacing(value),
+                _ => value.clone(),
+            };
             out.insert(field.clone(), value);
         }
     }
@@ -133,6 +142,12 @@ fn patch(old: &Value, new: &Value) -> Value {
         }
     }
     Value::Object(out)
+}
+
+/// Addresses are merged by themselves: without this a new sandbox's would join the old one's.
+fn replacing(addresses: &Value) -> Value {
+    let directive = std::iter::once(json!({"$patch": "replace"}));
+    directive.chain(addresses.as_array().into_iter().flatten().cloned()).collect()
 }
 
 /// A condition is merged field by field: what it no longer says must be taken away.
@@ -156,5 +171,7 @@ mod tests {
         let new = json!({"phase": "Running", "podIP": "1"});
         assert_eq!(patch(&old, &new), json!({"phase": "Running", "reason": null}));
         assert_eq!(patch(&new, &new), json!({}));
+        let (old, new) = (json!({"podIPs": [{"ip": "1"}]}), json!({"podIPs": [{"ip": "2"}]}));
+        assert_eq!(patch(&old, &new), json!({"podIPs": [{"$patch": "replace"}, {"ip": "2"}]}));
     }
 }

@@ -522,7 +522,7 @@ impl Worker {
         if observed.any_running() || self.torn_down {
             return Next::Wait(None);
         }
-        if let Some(sandbox) = observed.sandbox.as_ref().filter(|s| s.ready)
+        if let Some(sandbox) = &observed.sandbox
             && let Err(error) = self.shared.runtime.stop_sandbox(&sandbox.id).await
         {
             return Next::Wait(Some(self.node_error(pod, &error)));

@@ -124,6 +124,11 @@ fn new_sandbox(plan: &mut Plan, pod: &Value, containers: &[&Value], observed: &O
         plan.actions.push(Action::KillSandbox { id: sandbox.id.clone() });
         plan.sandbox_changed = wanted;
     }
+    // Not even a record is left of it after a restart of the machine.
+    let ran = |container: &&Value| lost(pod, container["name"].as_str().unwrap_or_default()).is_some();
+    if wanted && observed.sandbox.is_none() && containers.iter().any(ran) {
+        plan.sandbox_changed = true;
+    }
     if wanted {
         let attempt = observed.sandbox.as_ref().map_or(0, |s| s.attempt + 1);
         plan.actions.push(Action::CreateSandbox { attempt });
@@ -133,14 +138,24 @@ fn new_sandbox(plan: &mut Plan, pod: &Value, containers: &[&Value], observed: &O
 /// Exit code of a container whose end nobody saw (upstream's ContainerStatusUnknown).
 const LOST: i32 = 137;
 
-/// Restarts and exit code of a container that ran according to the API while the runtime knows
-/// nothing of it: the machine was restarted, or its state was removed.
+/// Next attempt and last exit code of a container that ran according to the API while the runtime
+/// knows nothing of it: the machine was restarted, or its state was removed.
 fn lost(pod: &Value, name: &str) -> Option<(u32, i32)> {
     let mut statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
     let status = statuses.find(|status| status["name"] == name)?;
-    status["containerID"].as_str().filter(|id| !id.is_empty())?;
-    let code = status["state"]["terminated"]["exitCode"].as_i64().map_or(LOST, |code| code as i32);
-    Some((status["restartCount"].as_u64().unwrap_or(0) as u32, code))
+    let has_id = |value: &Value| value["containerID"].as_str().is_some_and(|id| !id.is_empty());
+    let (known, last) = (has_id(status), &status["lastState"]["terminated"]);
+    if !known && !last.is_object() {
+        return None;
+    }
+    // The status may have said already that it was lost, and counted that restart.
+    let counted = !known && !has_id(last);
+    let code = |terminated: &Value| terminated["exitCode"].as_i64().map(|code| code as i32);
+    let state = &status["state"];
+    let waits = state.get("running").is_none();
+    let code = code(&state["terminated"]).or(waits.then(|| code(last)).flatten()).unwrap_or(LOST);
+    let restarts = status["restartCount"].as_u64().unwrap_or(0) as u32;
+    Some((restarts + u32::from(!counted), code))
 }
 
 fn restarts_if_lost(pod: &Value, container: &Value) -> bool {
@@ -177,7 +192,7 @@ fn start(
     }
     let attempt = match latest {
         Some(latest) => latest.attempt + 1,
-        None => lost(pod, name).map_or(0, |(restarts, _)| restarts + 1),
+        None => lost(pod, name).map_or(0, |(next, _)| next),
     };
     let crashed = latest.filter(|c| !memory.replaced.contains(&c.id)).and_then(Container::exit);
     let Some(exit) = crashed else {
@@ -347,13 +362,20 @@ mod tests {
             pod
         };
         let observed = Observed { sandbox: sandbox(), containers: vec![] };
-        let plan_of = |policy: &str, observed: &Observed| {
-            plan(&ran(policy), observed, &Memory::default(), now()).actions
-        };
-        assert_eq!(
-            plan_of("Always", &observed),
-            [Action::Start { container: "c".into(), attempt: 3, backoff: None }]
-        );
-        assert!(plan_of("Never", &Observed::default()).is_empty(), "it ran, and is not to run again");
+        let plan_of = |pod: &Value, observed: &Observed| plan(pod, observed, &Memory::default(), now());
+        let start = |attempt| [Action::Start { container: "c".into(), attempt, backoff: None }];
+        assert_eq!(plan_of(&ran("Always"), &observed).actions, start(3));
+        assert!(plan_of(&ran("Always"), &Observed::default()).sandbox_changed);
+        let ended = plan_of(&ran("Never"), &Observed::default());
+        assert_eq!(ended, Plan::default(), "it ran, and is not to run again");
+        // The status said so before the container was there again: this restart is counted.
+        let mut told = pod("Always");
+        told["status"]["containerStatuses"] = json!([{"name": "c", "restartCount": 3,
+            "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 137}}}]);
+        assert_eq!(plan_of(&told, &observed).actions, start(3));
+        // It waited for its restart when it was lost.
+        told["status"]["containerStatuses"] = json!([{"name": "c", "restartCount": 3,
+            "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 1, "containerID": "minke://x"}}}]);
+        assert_eq!(plan_of(&told, &observed).actions, start(4));
     }
 }

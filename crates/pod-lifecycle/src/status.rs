@@ -143,7 +143,7 @@ fn container_status(
     let latest = observed.latest(name);
     let mut status = match latest {
         Some(current) => status_of(container, current, observed.previous(name), old, runtime),
-        None => status_without_container(container, old),
+        None => status_without_container(container, old, context.terminating),
     };
     if let Some((reason, message)) = context.waiting.get(name)
         && status["state"].get("running").is_none()
@@ -214,7 +214,7 @@ fn state_of(container: &Container, id: &str) -> Value {
 }
 
 /// Nothing in the runtime: not created yet, or its record is gone.
-fn status_without_container(container: &Value, old: Option<&Value>) -> Value {
+fn status_without_container(container: &Value, old: Option<&Value>, terminating: bool) -> Value {
     let mut status = json!({
         "name": container["name"],
         "image": container["image"],
@@ -229,7 +229,7 @@ fn status_without_container(container: &Value, old: Option<&Value>) -> Value {
         }
         status["restartCount"] = old["restartCount"].clone();
         status["lastState"] = old["lastState"].clone();
-        if old["state"].get("running").is_some() && status["lastState"].get("terminated").is_none() {
+        if old["state"].get("running").is_some() {
             status["lastState"] = json!({"terminated": {
                 "exitCode": 137,
                 "reason": "ContainerStatusUnknown",
@@ -237,7 +237,8 @@ fn status_without_container(container: &Value, old: Option<&Value>) -> Value {
                 "startedAt": null,
                 "finishedAt": null,
             }});
-            status["restartCount"] = json!(old["restartCount"].as_i64().unwrap_or(0) + 1);
+            let restarts = old["restartCount"].as_i64().unwrap_or(0);
+            status["restartCount"] = json!(restarts + i64::from(!terminating));
         }
     }
     mounts(&mut status, container);

@@ -176,15 +176,19 @@ impl Embedded {
             let _ = carry.await;
             tracing::error!("the supervisor ended; its containers with it");
             let now = self.inner.parts.env.now();
-            for uid in self.records(|records| records.all_died(now)) {
-                self.tell(&uid);
-            }
+            let mut died = self.records(|records| records.all_died(now));
             (carry, incoming) = loop {
-                match Supervisor::connect_or_start(&self.inner.parts.supervisor).await {
-                    Ok((supervisor, driver, incoming)) => {
-                        *self.inner.supervisor.lock().expect("no holder of the handle panics") = supervisor;
-                        break (self.inner.parts.env.spawn(driver.run()), incoming);
-                    }
+                let again = Supervisor::connect_or_start(&self.inner.parts.supervisor).await;
+                if let Ok((supervisor, ..)) = &again {
+                    *self.inner.supervisor.lock().expect("no holder of the handle panics") =
+                        supervisor.clone();
+                }
+                // Told only now: Pods can be made anew at once. If not, at least they show it.
+                for uid in std::mem::take(&mut died) {
+                    self.tell(&uid);
+                }
+                match again {
+                    Ok((_, driver, incoming)) => break (self.inner.parts.env.spawn(driver.run()), incoming),
                     Err(error) => {
                         tracing::error!(%error, "no supervisor");
                         self.inner.parts.env.sleep(Duration::from_secs(1)).await;
@@ -205,7 +209,7 @@ impl Embedded {
                 let _ = self.supervisor().acknowledge(&id).await;
             }
             ::runtime::Event::SandboxBroken { id } => {
-                if let Some(uid) = self.records(|records| records.sandbox_gone(&id)) {
+                if let Some(uid) = self.records(|records| records.sandbox_broken(&id)) {
                     self.tell(&uid);
                 }
             }
@@ -251,7 +255,7 @@ impl Embedded {
                 .pods
                 .entry(config.pod.uid.clone())
                 .or_insert_with(|| PodState::new(config.pod.clone()));
-            pod.sandbox = Some(SandboxState { id: id.clone(), attempt: config.attempt, ready: true, ip });
+            pod.sandbox = Some(SandboxState { id: id.clone(), attempt: config.attempt, ready: true, ip, held: true });
         });
         Ok(id)
     }
@@ -378,18 +382,17 @@ impl Embedded {
     async fn end_sandbox(&self, id: &str) -> Result<()> {
         self.kill_all(id).await?;
         let Some(sandbox) = self.records(|records| records.sandbox(id).cloned()) else { return Ok(()) };
-        if !sandbox.ready {
-            return Ok(());
-        }
         // The route first: a packet for a Pod that is gone must not look for its namespace.
         if let Some(ip) = sandbox.ip {
             self.inner.parts.network.release(ip).map_err(RuntimeError::other)?;
         }
-        let containers = self.records(|records| records.containers_in(id));
-        try_join_all(containers.iter().map(|container| self.forget_in_supervisor(container))).await?;
-        match self.supervisor().remove_sandbox(id).await {
-            Err(error) if error.kind != ::runtime::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
+        if sandbox.held {
+            let containers = self.records(|records| records.containers_in(id));
+            try_join_all(containers.iter().map(|container| self.forget_in_supervisor(container))).await?;
+            match self.supervisor().remove_sandbox(id).await {
+                Err(error) if error.kind != ::runtime::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
         }
         self.records(|records| records.sandbox_gone(id));
         Ok(())

@@ -29,7 +29,10 @@ pub struct SandboxState {
     pub id: String,
     pub attempt: u32,
     pub ready: bool,
+    /// Its address, until that is given back.
     pub ip: Option<Ipv4Addr>,
+    /// The supervisor may still have it.
+    pub held: bool,
 }
 
 pub struct ContainerState {
@@ -206,6 +209,7 @@ impl Records {
                 id: sandbox.id.clone(),
                 attempt: labels["attempt"].as_u64().unwrap_or(0) as u32,
                 ready: !sandbox.broken,
+                held: true,
                 ip: labels["ip"].as_str().and_then(|ip| ip.parse().ok()),
             };
             // A sandbox that was being replaced loses to its successor.
@@ -279,12 +283,18 @@ impl Records {
         self.pods.iter_mut().find(|(_, p)| p.sandbox.as_ref().is_some_and(|s| s.id == sandbox))
     }
 
-    pub fn sandbox_gone(&mut self, id: &str) -> Option<String> {
+    /// Its namespaces are of no use any more; what it holds is given back when it is ended.
+    pub fn sandbox_broken(&mut self, id: &str) -> Option<String> {
         let (uid, pod) = self.pod_with(id)?;
-        let sandbox = pod.sandbox.as_mut()?;
-        sandbox.ready = false;
-        sandbox.ip = None;
+        pod.sandbox.as_mut()?.ready = false;
         Some(uid.clone())
+    }
+
+    /// Nothing is left of it, neither in the supervisor nor in the network.
+    pub fn sandbox_gone(&mut self, id: &str) {
+        if let Some(sandbox) = self.pod_with(id).and_then(|(_, pod)| pod.sandbox.as_mut()) {
+            *sandbox = SandboxState { ready: false, ip: None, held: false, ..sandbox.clone() };
+        }
     }
 
     pub fn running_in(&mut self, sandbox: &str) -> Vec<String> {
@@ -313,6 +323,7 @@ impl Records {
         for pod in self.pods.values_mut() {
             if let Some(sandbox) = &mut pod.sandbox {
                 sandbox.ready = false;
+                sandbox.held = false;
             }
             for container in pod.containers.iter_mut().filter(|c| !matches!(c.state, State::Exited(_))) {
                 container.state = State::Exited(Exit {
