@@ -88,27 +88,6 @@ impl Work {
     }
 }
 
-/// Keeps the layers of an image on disk while containers use them, whatever happens to its record.
-pub struct Hold {
-    _layers: Vec<File>,
-}
-
-impl Hold {
-    pub(crate) fn new(layers: &[PathBuf]) -> Result<Hold> {
-        let hold = |layer: &PathBuf| {
-            let file = File::open(layer).at(layer)?;
-            flock(&file, FlockOperation::NonBlockingLockShared).map_err(io::Error::from).at(layer)?;
-            Ok(file)
-        };
-        Ok(Hold { _layers: layers.iter().map(hold).collect::<Result<_>>()? })
-    }
-}
-
-/// Whether some process holds a layer.
-pub(crate) fn is_held(layer: &Path) -> bool {
-    File::open(layer).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
-}
-
 fn open(path: &Path) -> Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).at(path)
 }

@@ -1,5 +1,5 @@
 //! The images of a node: `<dir>/layers/<hex>` holds each unpacked layer, `<dir>/images/<hex>.json`
-//! what an image is, `<dir>/partial` what is not finished. Everything else is derived from these
+//! what an image is, `<dir>/partial` what is not finished, `<dir>/holds` what containers use. Everything else is derived from these
 //! files, which several processes may share (see `lock`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use crate::config::ImageConfig;
 use crate::error::{At, Error, Result};
 use crate::layer::{Digest, unpack};
-use crate::lock::{Changes, Hold, Locked, Work, is_held};
+use crate::holds::held;
+use crate::lock::{Changes, Locked, Work};
 use crate::record::{self, layers};
 use crate::reference::Reference;
 
@@ -65,7 +66,6 @@ pub(crate) struct Inner {
     partials: AtomicU64,
     /// Layers being fetched: the second one to want it waits and finds it there.
     fetching: Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>,
-    holds: Mutex<BTreeMap<String, Weak<Hold>>>,
 }
 
 #[derive(Default)]
@@ -83,7 +83,7 @@ impl Store {
     /// # Errors
     /// A record that cannot be read, with its path; nothing is removed then.
     pub fn open(dir: &Path) -> Result<Store> {
-        for part in ["layers", "images", "partial"] {
+        for part in ["layers", "images", "partial", "holds"] {
             fs::create_dir_all(dir.join(part)).at(dir)?;
         }
         // Images hold setuid programs, which are for containers and not for the host's users.
@@ -96,7 +96,6 @@ impl Store {
             unique: RandomState::new().hash_one(std::process::id()),
             partials: AtomicU64::new(0),
             fetching: Mutex::default(),
-            holds: Mutex::default(),
         };
         let store = Store { inner: Arc::new(inner) };
         let trash = {
@@ -168,16 +167,14 @@ impl Store {
         Work::begin(&self.inner.dir)
     }
 
-    /// Keeps the layers of an image on disk while the answer lives, even if the image is removed.
-    pub fn hold(&self, image: &Image) -> Result<Arc<Hold>> {
-        let mut holds = self.inner.holds.lock().expect("no holder panics");
-        holds.retain(|_, hold| hold.strong_count() > 0);
-        if let Some(hold) = holds.get(&image.id).and_then(Weak::upgrade) {
-            return Ok(hold);
-        }
-        let hold = Arc::new(Hold::new(&image.layers)?);
-        holds.insert(image.id.clone(), Arc::downgrade(&hold));
-        Ok(hold)
+    pub(crate) fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    pub(crate) fn while_nothing_is_removed<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        let _one_thread = self.inner.state.write().expect("no writer panics");
+        let _locked = self.inner.changes.lock(false)?;
+        work()
     }
 
     /// The turn of one fetcher of a layer.
@@ -312,7 +309,7 @@ impl Store {
     }
 
     /// Removes a name; with its last name (or by id) the image and the layers no other one has.
-    /// Layers that are held ([`Store::hold`]) go when they no longer are.
+    /// Layers that are held ([`Store::hold`]) stay until they no longer are.
     pub fn remove(&self, name: &str) -> Result<()> {
         let trash = {
             let (mut state, _locked) = self.writing()?;
@@ -348,8 +345,9 @@ impl Store {
     fn sweep(&self, state: &State) -> Result<Vec<PathBuf>> {
         let Some(_alone) = Work::alone(&self.inner.dir)? else { return Ok(Vec::new()) };
         let used: BTreeSet<&PathBuf> = state.images.values().flat_map(|image| &image.layers).collect();
+        let held = held(&self.inner.dir)?;
         for layer in entries(&self.inner.dir.join("layers"))? {
-            if !used.contains(&layer) && !is_held(&layer) {
+            if !used.contains(&layer) && !held.contains(&layer) {
                 // Never half a layer under its full name.
                 let mut partial = self.partial();
                 fs::rename(&layer, partial.path()).at(&layer)?;

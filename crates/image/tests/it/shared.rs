@@ -109,12 +109,18 @@ fn the_last_name_takes_the_layers_unless_they_are_held() {
     let store = open(&dir);
     let (one, two) = (add(&store, "one"), add(&store, "two"));
     assert_eq!(one.layers[1], two.layers[1], "a shared base");
-    let hold = store.hold(&one).expect("held");
+    store.hold(&one, "container").expect("held");
     store.remove("one").expect("removed");
     assert!(store.resolve(&one.id).is_none());
     assert!(one.layers[0].is_dir(), "a container still uses it");
-    drop(hold);
+    drop(store);
+    let store = open(&dir);
+    assert!(one.layers[0].is_dir(), "also after a restart");
+    assert_eq!(store.holders().expect("listed"), ["container"]);
+    store.release("container").expect("released");
+    store.release("container").expect("once is enough");
     store.remove("two").expect("removed");
+    assert!(store.hold(&one, "late").is_err(), "nothing is left to hold");
     assert!(names(&path(&dir).join("layers")).is_empty());
     assert_eq!(store.remove("two").expect_err("gone").to_string(), "no image named \"two\" on this node");
 }

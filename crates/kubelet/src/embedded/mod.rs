@@ -124,11 +124,9 @@ impl Embedded {
 
     async fn adopt(&self, supervisor: &Supervisor) -> Result<()> {
         let inventory = supervisor.list().await?;
-        let mut records = Records::from_inventory(&inventory);
-        for container in records.pods.values_mut().flat_map(|pod| &mut pod.containers) {
-            let image =
-                container.labels["imageId"].as_str().and_then(|id| self.inner.parts.images.resolve(id));
-            container.hold = image.and_then(|image| self.inner.parts.images.hold(&image).ok());
+        let records = Records::from_inventory(&inventory);
+        for container in records.pods.values().flat_map(|pod| &pod.containers) {
+            self.hold_again(container);
         }
         for ip in records.ips() {
             self.inner.parts.network.adopt(ip);
@@ -138,6 +136,17 @@ impl Embedded {
         Ok(())
     }
 
+    /// A container of a daemon that did not yet write down what its containers use.
+    fn hold_again(&self, container: &record::ContainerState) {
+        let images = &self.inner.parts.images;
+        let image = container.labels["imageId"].as_str().and_then(|id| images.resolve(id));
+        if let Some(image) = image
+            && let Err(error) = images.hold(&image, &container.id)
+        {
+            tracing::warn!(%error, container = container.id, "the layers of a container are not held");
+        }
+    }
+
     /// Writable layers that nobody has any more: a daemon ended before it had unlinked them.
     fn discard_unknown(&self, records: &Records) {
         // Listed before any container can be made: a new one is never taken for a left one.
@@ -145,6 +154,12 @@ impl Embedded {
             let id = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             records.container(id).is_some()
         };
+        let images = &self.inner.parts.images;
+        for name in images.holders().unwrap_or_default() {
+            if records.container(&name).is_none() {
+                let _ = images.release(&name);
+            }
+        }
         let all = std::fs::read_dir(&self.inner.parts.containers_dir).into_iter().flatten().flatten();
         for dir in all.map(|entry| entry.path()).filter(|dir| !known(dir)) {
             self.discard(dir);
@@ -273,13 +288,17 @@ impl Embedded {
         }
         std::fs::create_dir_all(&dir).map_err(RuntimeError::other)?;
         let log = (parts.log_max_bytes, parts.log_max_files);
-        let mut record = record::ContainerState::new(&id, &config, &image, parts.env.now());
-        record.hold = Some(parts.images.hold(&image).map_err(RuntimeError::other)?);
+        let record = record::ContainerState::new(&id, &config, &image, parts.env.now());
+        parts.images.hold(&image, &id).map_err(RuntimeError::other)?;
         if let Err(error) = parts.images.mark_used(&image) {
             tracing::debug!(%error, "use of an image not noted");
         }
         let spec = spec::container(&id, sandbox, &config, &image, &dir, log, &record.labels)?;
-        self.supervisor().create_container(spec).await?;
+        if let Err(error) = self.supervisor().create_container(spec).await {
+            let _ = parts.images.release(&id);
+            self.discard(dir);
+            return Err(error.into());
+        }
         self.records(|records| {
             if let Some(pod) = records.pods.get_mut(&config.pod.uid) {
                 pod.containers.push(record);
@@ -319,6 +338,7 @@ impl Embedded {
             Err(error) if error.kind != ::runtime::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
+        let _ = self.inner.parts.images.release(id);
         self.discard(self.inner.parts.containers_dir.join(id));
         Ok(())
     }

@@ -52,8 +52,6 @@ pub struct ContainerState {
     pub stdin: bool,
     termination_log: PathBuf,
     termination_from_logs: bool,
-    /// Its layers stay on the disk while it exists, whatever happens to the image.
-    pub hold: Option<std::sync::Arc<image::Hold>>,
     /// What the supervisor keeps, so that a restart finds it all again.
     pub labels: Value,
 }
@@ -101,7 +99,6 @@ impl ContainerState {
             stdin: config.stdin,
             termination_log: config.termination_log.clone(),
             termination_from_logs: config.termination_from_logs,
-            hold: None,
             labels,
         }
     }
@@ -125,7 +122,6 @@ impl ContainerState {
             stdin: labels["stdin"].as_bool().unwrap_or(false),
             termination_log: text("terminationLog").into(),
             termination_from_logs: labels["terminationFromLogs"].as_bool().unwrap_or(false),
-            hold: None,
             labels,
         };
         container.update(status);
