@@ -12,6 +12,7 @@ pub fn ci() -> Result<(), String> {
 /// `cargo xtask test`: prepares what the tests need, builds once, runs them all.
 pub fn test() -> Result<(), String> {
     crate::prepare::prepare()?;
+    crate::images::run(&[])?;
     run("cargo", &["build", "--workspace", "--examples", "--bins"])?;
     no_name_service()?;
     run("cargo", &["test", "--workspace"])

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use crate::config::ImageConfig;
 use crate::error::{At, Error, Result};
-use crate::layer::{Digest, unpack};
 use crate::holds::held;
+use crate::layer::{Digest, unpack};
 use crate::lock::{Changes, Locked, Work};
 use crate::record::{self, layers};
 use crate::reference::Reference;

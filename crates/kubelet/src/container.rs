@@ -114,6 +114,7 @@ impl Shared {
             image_id: image.id.clone(),
             command: environment::expand_words(&container["command"], &env),
             args: environment::expand_words(&container["args"], &env),
+            hostname: self.hostname(pod),
             working_dir: text("workingDir"),
             env,
             mounts,
@@ -128,6 +129,14 @@ impl Shared {
             termination_log,
             termination_from_logs: container["terminationMessagePolicy"] == "FallbackToLogsOnError",
         })
+    }
+
+    fn hostname(&self, pod: &Value) -> String {
+        if pod["spec"]["hostNetwork"] == true {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            return name.trim().to_string();
+        }
+        files::hostname_and_domain(pod, &self.config.cluster_domain).0
     }
 
     fn hosts_file(&self, pod: &Value, pod_ips: &[String]) -> Result<PathBuf, String> {

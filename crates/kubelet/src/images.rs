@@ -62,12 +62,7 @@ pub struct Images {
 }
 
 impl Images {
-    pub fn new(
-        env: &Env,
-        runtime: Arc<dyn PodRuntime>,
-        recorder: Recorder,
-        records: PullRecords,
-    ) -> Images {
+    pub fn new(env: &Env, runtime: Arc<dyn PodRuntime>, recorder: Recorder, records: PullRecords) -> Images {
         Images {
             env: env.clone(),
             runtime,

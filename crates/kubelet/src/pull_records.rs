@@ -212,8 +212,10 @@ fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn render(record: &Record) -> String {
-    let secret = |s: &PullSecret| json!({"uid": s.uid, "namespace": s.namespace, "name": s.name, "hash": s.hash});
-    let access = |a: &Access| json!({"anyone": a.anyone, "secrets": a.secrets.iter().map(secret).collect::<Vec<_>>()});
+    let secret =
+        |s: &PullSecret| json!({"uid": s.uid, "namespace": s.namespace, "name": s.name, "hash": s.hash});
+    let access =
+        |a: &Access| json!({"anyone": a.anyone, "secrets": a.secrets.iter().map(secret).collect::<Vec<_>>()});
     Value::Object(record.iter().map(|(name, a)| (name.clone(), access(a))).collect()).to_string()
 }
 

@@ -102,7 +102,10 @@ mod tests {
         let secret = json!({"type": "kubernetes.io/dockerconfigjson",
             "data": {".dockerconfigjson": encode(&config.to_string())}});
         let names = |image: &str| -> Vec<String> {
-            credentials(image, &[Arc::new(secret.clone())]).into_iter().map(|c| c.credentials.username).collect()
+            credentials(image, &[Arc::new(secret.clone())])
+                .into_iter()
+                .map(|c| c.credentials.username)
+                .collect()
         };
         assert_eq!(names("registry.local:5000/app:1"), ["alice"]);
         assert_eq!(names("docker.io/library/nginx:1"), ["bob"]);

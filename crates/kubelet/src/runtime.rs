@@ -125,6 +125,8 @@ pub struct ContainerConfig {
     pub command: Vec<String>,
     /// Replaces the image's cmd.
     pub args: Vec<String>,
+    /// Value of HOSTNAME, unless the image or the Pod set it.
+    pub hostname: String,
     pub working_dir: String,
     pub env: Vec<(String, String)>,
     pub mounts: Vec<Mount>,

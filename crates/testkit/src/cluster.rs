@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use netlink::{in_netns, new_netns};
@@ -30,6 +31,8 @@ pub struct Cluster {
     args: Vec<String>,
     program: PathBuf,
     purged: bool,
+    /// Manifests written so far: checks that run at once must not share a file.
+    manifests: AtomicU32,
 }
 
 /// Where the tests' tools are unpacked: `target/tools`.
@@ -46,6 +49,13 @@ pub fn kubectl_path() -> PathBuf {
     }
 }
 
+/// An image of documented manifests, as `cargo xtask images` makes it from Debian packages.
+pub fn image_archive(name: &str) -> PathBuf {
+    let path = tool_dir().with_file_name("images").join(format!("{name}.tar"));
+    assert!(path.exists(), "{} is missing: run `cargo xtask images` first", path.display());
+    path
+}
+
 /// The program under test, beside the test binary.
 fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
@@ -58,6 +68,19 @@ impl Cluster {
     /// Starts a cluster and waits until it is ready. Needs root.
     pub fn start(name: &str, args: &[&str]) -> Cluster {
         let cluster = Cluster::prepare(name, args);
+        let output = cluster.up();
+        assert_eq!(output.code, 0, "the cluster does not start: {}{}", output.stdout, output.stderr);
+        cluster
+    }
+
+    /// A started cluster that had these images before its first start.
+    pub fn start_with_images(name: &str, args: &[&str], images: &[&str]) -> Cluster {
+        let cluster = Cluster::prepare(name, args);
+        for image in images {
+            let archive = image_archive(image);
+            let output = cluster.minke(&["image", "import", archive.to_str().expect("UTF-8")]);
+            assert_eq!(output.code, 0, "{}", output.stderr);
+        }
         let output = cluster.up();
         assert_eq!(output.code, 0, "the cluster does not start: {}{}", output.stdout, output.stderr);
         cluster
@@ -79,6 +102,7 @@ impl Cluster {
             args: args.iter().map(|arg| (*arg).to_string()).collect(),
             program: program(),
             purged: false,
+            manifests: AtomicU32::new(0),
         }
     }
 
@@ -156,12 +180,41 @@ impl Cluster {
         self.run(command)
     }
 
+    /// A manifest as a file below the data directory.
+    pub fn manifest(&self, text: &str) -> String {
+        let number = self.manifests.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(format!("manifest-{number}.yaml"));
+        fs::write(&path, text).expect("writable");
+        path.to_str().expect("UTF-8").to_string()
+    }
+
     /// Applies manifests given as text.
     #[track_caller]
     pub fn apply(&self, manifest: &str) -> String {
-        let path = self.dir.join("manifest.yaml");
-        fs::write(&path, manifest).expect("writable");
-        self.kubectl_ok(&["apply", "-f", path.to_str().expect("UTF-8")])
+        self.kubectl_ok(&["apply", "-f", &self.manifest(manifest)])
+    }
+
+    /// What a shell command in a container prints, without blanks around it.
+    #[track_caller]
+    pub fn sh(&self, pod: &str, container: &str, script: &str) -> String {
+        self.kubectl_ok(&["exec", pod, "-c", container, "--", "sh", "-c", script]).trim().to_string()
+    }
+
+    /// Events of one object, oldest first: `TYPE REASON MESSAGE` a line.
+    pub fn events(&self, name: &str) -> String {
+        let selector = format!("involvedObject.name={name}");
+        let format = "jsonpath={range .items[*]}{.metadata.creationTimestamp} {.type} {.reason} {.message}{\"\\n\"}{end}";
+        let all = self.kubectl_ok(&["get", "events", "--field-selector", &selector, "-o", format]);
+        let mut lines: Vec<&str> = all.lines().collect();
+        lines.sort_by_key(|line| line.split(' ').next());
+        let told = lines.iter().filter_map(|line| line.split_once(' ')).map(|(_, event)| event);
+        told.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Waits until an event of the object contains a text.
+    #[track_caller]
+    pub fn wait_event(&self, name: &str, text: &str) {
+        wait_for(&format!("an event of {name}: {text}"), || self.events(name).contains(text).then_some(()));
     }
 
     /// One field of one object by JSONPath.

@@ -4,7 +4,7 @@
 mod cluster;
 mod traces;
 
-pub use cluster::{Cluster, Output, kubectl_path, tool_dir};
+pub use cluster::{Cluster, Output, image_archive, kubectl_path, tool_dir};
 pub use traces::Traces;
 
 use std::time::{Duration, Instant};
@@ -26,4 +26,16 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         assert!(start.elapsed() < DEADLINE, "did not happen within {DEADLINE:?}: {what}");
         std::thread::sleep(STEP);
     }
+}
+
+/// Runs checks side by side: most of their time is waiting. The first failure is the outcome.
+pub fn side_by_side<C: Sync>(context: &C, checks: &[fn(&C)]) {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = checks.iter().map(|check| scope.spawn(|| check(context))).collect();
+        for check in running {
+            if let Err(panic) = check.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
 }

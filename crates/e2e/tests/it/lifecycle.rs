@@ -41,23 +41,6 @@ fn pods_end_fail_loop_and_wait_as_they_should() {
     let message = cluster.field("pod", "refused", ".status.message");
     assert!(message.contains("spec.containers[0].livenessProbe"), "{message}");
 
-    // What is added to a running Pod and cannot be honoured never ends it.
-    let path = "/api/v1/namespaces/default/pods/waits/ephemeralcontainers";
-    let added = cluster.dir().join("added.json");
-    let mut pod: serde_json::Value =
-        serde_json::from_str(&cluster.kubectl_ok(&["get", "pod", "waits", "-o", "json"])).expect("JSON");
-    pod["spec"]["ephemeralContainers"] =
-        serde_json::json!([{"name": "debugger", "image": "minke.local/toolbox"}]);
-    std::fs::write(&added, pod.to_string()).expect("writable");
-    cluster.kubectl_ok(&["replace", "--raw", path, "-f", added.to_str().expect("UTF-8")]);
-    wait_for("an event names the field", || {
-        cluster
-            .kubectl_ok(&["get", "events"])
-            .contains("does not support: spec.ephemeralContainers")
-            .then_some(())
-    });
-    assert_eq!(cluster.field("pod", "waits", ".status.phase"), "Running");
-
     let why = ".status.conditions[?(@.type==\"PodScheduled\")].message";
     wait_for("the scheduler says why", || {
         cluster.field("pod", "huge", why).contains("didn't match Pod's node affinity/selector").then_some(())

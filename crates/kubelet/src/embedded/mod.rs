@@ -270,7 +270,8 @@ impl Embedded {
                 .pods
                 .entry(config.pod.uid.clone())
                 .or_insert_with(|| PodState::new(config.pod.clone()));
-            pod.sandbox = Some(SandboxState { id: id.clone(), attempt: config.attempt, ready: true, ip, held: true });
+            pod.sandbox =
+                Some(SandboxState { id: id.clone(), attempt: config.attempt, ready: true, ip, held: true });
         });
         Ok(id)
     }

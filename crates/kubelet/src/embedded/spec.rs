@@ -58,6 +58,9 @@ fn resources(limits: &Limits) -> Resources {
     }
 }
 
+/// For images that do not set it.
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 pub fn container(
     id: &str,
     sandbox: &str,
@@ -118,11 +121,23 @@ fn args(config: &ContainerConfig, image: &Image) -> Result<Vec<String>> {
     if all.is_empty() { Err(RuntimeError::other("no command specified")) } else { Ok(all) }
 }
 
-/// The image's variables, then HOSTNAME, then the Pod's.
+/// What every container has, then the image's variables, then the Pod's; a name that comes again
+/// keeps its place and takes the later value (as containerd has it).
 fn environment(config: &ContainerConfig, image: &Image) -> Vec<String> {
-    let mut env = image.config.env.clone();
-    env.extend(config.env.iter().map(|(name, value)| format!("{name}={value}")));
-    env
+    let mut all = vec![DEFAULT_PATH.to_string()];
+    if config.tty {
+        all.push("TERM=xterm".into());
+    }
+    all.push(format!("HOSTNAME={}", config.hostname));
+    let name = |entry: &str| entry.split('=').next().unwrap_or_default().to_string();
+    let own = config.env.iter().map(|(name, value)| format!("{name}={value}"));
+    for entry in image.config.env.iter().cloned().chain(own) {
+        match all.iter_mut().find(|had| name(had) == name(&entry)) {
+            Some(had) => *had = entry,
+            None => all.push(entry),
+        }
+    }
+    all
 }
 
 fn working_dir<'a>(config: &'a ContainerConfig, image: &'a Image) -> &'a str {
@@ -217,6 +232,18 @@ mod tests {
             assert_eq!(args(&config, &image(&["e"], &["c"])).expect("a command"), want);
         }
         assert!(args(&ContainerConfig::default(), &image(&[], &[])).is_err());
+    }
+
+    #[test]
+    fn the_environment_begins_with_what_every_container_has() {
+        let mut image = image(&["e"], &[]);
+        image.config.env = vec!["A=image".into(), "PATH=/own".into()];
+        let mut config = ContainerConfig { hostname: "p".into(), ..ContainerConfig::default() };
+        config.env = vec![("A".into(), "pod".into()), ("B".into(), "x=y".into())];
+        assert_eq!(environment(&config, &image), ["PATH=/own", "HOSTNAME=p", "A=pod", "B=x=y"]);
+        config = ContainerConfig { tty: true, env: vec![("HOSTNAME".into(), "own".into())], ..config };
+        image.config.env.clear();
+        assert_eq!(environment(&config, &image), [DEFAULT_PATH, "TERM=xterm", "HOSTNAME=own"]);
     }
 
     #[test]
