@@ -2,9 +2,11 @@
 //! Never shipped.
 
 mod cluster;
+mod registry;
 mod traces;
 
 pub use cluster::{Cluster, Output, image_archive, kubectl_path, tool_dir};
+pub use registry::Registry;
 pub use traces::Traces;
 
 use std::time::{Duration, Instant};

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod crash;
+mod images;
 #[cfg(feature = "kube-rs")]
 mod kube_rs;
 mod lifecycle;
@@ -11,6 +12,7 @@ mod python_client;
 mod restarts;
 mod server_side_apply;
 mod states;
+mod volumes;
 mod worked_lab;
 
 /// A Pod of the image that the program carries.
