@@ -45,7 +45,7 @@ async fn one(session: &Session, document: Document) -> Result<&'static str, Stri
     if name.is_empty() {
         return Err("resource name may not be empty: apply needs metadata.name".into());
     }
-    let resource = session.client.resource(info.group, info.version, info.resource);
+    let resource = session.client.resource(info.group, info.version, info.resource).strict();
     let mut wanted = object;
     if info.namespaced {
         meta::set_namespace(&mut wanted, &namespace);

@@ -25,7 +25,8 @@ impl Client {
 
     /// One kind of resource; `namespace` is empty for cluster scope or all namespaces.
     pub fn resource(&self, group: &str, version: &str, resource: &str) -> Resource {
-        Resource { client: self.clone(), gvr: GroupVersionResource::new(group, version, resource) }
+        let gvr = GroupVersionResource::new(group, version, resource);
+        Resource { client: self.clone(), gvr, options: Options::default() }
     }
 
     pub fn pods(&self) -> Resource {
@@ -47,9 +48,17 @@ impl Client {
 pub struct Resource {
     client: Client,
     gvr: GroupVersionResource,
+    /// Of requests that take none of their own.
+    options: Options,
 }
 
 impl Resource {
+    /// Writes are refused if the body has fields that the kind has not, or one twice.
+    pub fn strict(mut self) -> Resource {
+        self.options.field_validation = "Strict".into();
+        self
+    }
+
     pub fn gvr(&self) -> &GroupVersionResource {
         &self.gvr
     }
@@ -62,7 +71,7 @@ impl Resource {
             name: name.into(),
             subresource: String::new(),
             body: None,
-            options: Options::default(),
+            options: self.options.clone(),
             user_agent: self.client.user_agent.to_string(),
         }
     }

@@ -126,7 +126,8 @@ fn lock(dir: &Path) -> Result<File, String> {
         }
         Err(TryLockError::Error(error)) => return Err(fail(error)),
     }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(fail)?;
+    // Always the same length and in place: `minke down` takes it on a full disk too.
+    writeln!(file, "{:<10}", std::process::id()).map_err(fail)?;
     Ok(file)
 }
 

@@ -60,7 +60,7 @@ fn end_daemon(dir: &Path) -> Result<(), String> {
 }
 
 /// What a node leaves on the host. `run.json` says what the last run had.
-fn remove_node(dir: &Path) -> Result<(), String> {
+pub fn remove_node(dir: &Path) -> Result<(), String> {
     let Ok(text) = fs::read_to_string(DataDir::run_path(dir)) else { return Ok(()) };
     let run: Value = serde_json::from_str(&text).map_err(|error| format!("run.json: {error}"))?;
     let text = |field: &str| run[field].as_str().unwrap_or_default().to_string();

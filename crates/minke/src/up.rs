@@ -45,9 +45,18 @@ pub fn run(options: &Up) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let result = runtime.block_on(serve(options));
+    let data = DataDir::take(&options.data.data_dir)?;
+    // What an earlier run left may be Pods that still run: those are for `minke down` to end.
+    let first = !DataDir::run_path(data.path()).exists();
+    let result = runtime.block_on(serve(options, &data));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    result
+    match result {
+        Err(error) if first => {
+            let undone = crate::down::remove_node(data.path());
+            Err(undone.err().map_or(error.clone(), |left| format!("{error}; besides, {left}")))
+        }
+        result => result,
+    }
 }
 
 /// Starts the same command in the background and waits until it is ready or has failed.
@@ -116,9 +125,8 @@ impl Boot {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the start is told in real time")]
-async fn serve(options: &Up) -> Result<(), String> {
+async fn serve(options: &Up, data: &DataDir) -> Result<(), String> {
     let boot = Boot { started: Instant::now() };
-    let data = DataDir::take(&options.data.data_dir)?;
     let dir = data.path().to_path_buf();
     let _ = fs::remove_file(DataDir::ready_path(&dir));
     let env = Env::system();

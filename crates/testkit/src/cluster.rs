@@ -114,6 +114,11 @@ impl Cluster {
         &self.netns
     }
 
+    /// The program under test.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The instance's name, as its cgroup has it.
     pub fn instance(&self) -> String {
         let run = fs::read_to_string(self.dir.join("run.json")).expect("a node was started");
@@ -171,6 +176,13 @@ impl Cluster {
         command.args(args).env("KUBECONFIG", self.dir.join("admin.kubeconfig")).env("HOME", &self.dir);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.inside(|| command.spawn()).expect("kubectl can be run")
+    }
+
+    /// One of the program's own client commands.
+    pub fn client(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(&self.program);
+        command.args(args);
+        self.run(command)
     }
 
     /// One of the program's own client commands, its output going to `stdout`.
