@@ -6,6 +6,7 @@ mod crash;
 mod images;
 #[cfg(feature = "kube-rs")]
 mod kube_rs;
+mod kubectl;
 mod lifecycle;
 mod pods;
 mod python_client;
