@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: builds the program in release and measures it as a user would meet it: time
 //! to an API, a node and a running Pod; Pod create to Running and delete to gone; memory at rest.
-//! Prints medians, p99 and CPU seconds. Needs root. `bench pods KUBECONFIG` measures a cluster that runs.
+//! Prints medians, p99 and CPU seconds. Needs root. `bench pods KUBECONFIG` measures a cluster that runs,
+//! `bench boots PROGRAM` the start of a program that is built already.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +22,11 @@ pub fn bench(args: &[String]) -> Result<(), String> {
         && what == "api"
     {
         return crate::bench_api::run(Path::new(program));
+    }
+    if let [what, program] = args
+        && what == "boots"
+    {
+        return boots(Path::new(program));
     }
     run(
         "cargo",
@@ -95,10 +101,19 @@ fn boots(program: &Path) -> Result<(), String> {
             line.split_whitespace().next()?.parse::<f64>().ok()
         };
         api.extend(milestone("API server ready"));
-        node.extend(milestone(" ready").filter(|_| log.contains("node ")).and(milestone("node ")));
+        node.extend(milestone("  node "));
+    }
+    let mut first = Vec::new();
+    for round in 0..BOOTS {
+        let bed = Bed::new(program, &format!("first{round}"));
+        let (milliseconds, mut daemon) = crate::bench_first::first_pod(program, &bed.dir)?;
+        first.push(milliseconds);
+        drop(bed);
+        daemon.wait().map_err(|error| error.to_string())?;
     }
     report("exec -> API ready", &mut api);
     report("exec -> node ready", &mut node);
+    report("exec -> first Pod Running, seen by a client", &mut first);
     Ok(())
 }
 

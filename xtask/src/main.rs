@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_api;
+mod bench_first;
 mod bench_pods;
 mod ci;
 mod codegen;

@@ -1,5 +1,6 @@
 //! Which Pod is scheduled next: by priority, then by age. A Pod that found no node waits until an
-//! event could help it ([`Hint`]), and after repeated failures at least its back-off of 1 s to 10 s.
+//! event could help it ([`Hint`]). Then it is tried at once if nobody else is to be scheduled
+//! (upstream's SchedulerPopFromBackoffQ), otherwise after its back-off of 1 s to 10 s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -42,6 +43,8 @@ struct Waiting {
     plugins: BTreeSet<&'static str>,
     not_before: Timestamp,
     parked: bool,
+    /// The last attempt failed for a reason of ours: the back-off is waited for in any case.
+    failed: bool,
 }
 
 /// Pods without a node, by uid. Its size is the number of such Pods.
@@ -64,8 +67,15 @@ impl Queue {
             }
             None => {
                 let plugins = BTreeSet::new();
-                let entry =
-                    Waiting { pod, queued: now, attempts: 0, plugins, not_before: now, parked: false };
+                let entry = Waiting {
+                    pod,
+                    queued: now,
+                    attempts: 0,
+                    plugins,
+                    not_before: now,
+                    parked: false,
+                    failed: false,
+                };
                 self.waiting.insert(entry.pod.uid.clone(), entry);
             }
         }
@@ -89,10 +99,12 @@ impl Queue {
 
     /// The next Pod to try; it stays in the queue until removed or refused.
     pub fn next(&self, now: Timestamp) -> Option<PodInfo> {
-        let ready = self.waiting.values().filter(|w| w.is_ready(now));
-        ready
-            .min_by_key(|w| (std::cmp::Reverse(w.pod.priority), w.queued, w.pod.uid.clone()))
-            .map(|w| w.pod.clone())
+        let first = |tried: &dyn Fn(&&Waiting) -> bool| {
+            let candidates = self.waiting.values().filter(tried);
+            candidates.min_by_key(|w| (std::cmp::Reverse(w.pod.priority), w.queued, w.pod.uid.clone()))
+        };
+        let next = first(&|w| w.is_ready(now)).or_else(|| first(&|w| !w.parked && !w.failed));
+        next.map(|w| w.pod.clone())
     }
 
     /// How long until some Pod is ready, if nothing happens.
@@ -107,6 +119,7 @@ impl Queue {
             entry.back_off(now);
             entry.plugins = plugins;
             entry.parked = true;
+            entry.failed = false;
         }
     }
 
@@ -115,6 +128,7 @@ impl Queue {
         if let Some(entry) = self.waiting.get_mut(uid) {
             entry.back_off(now);
             entry.parked = false;
+            entry.failed = true;
         }
     }
 
@@ -186,9 +200,16 @@ mod tests {
         queue.hint(Hint::PodGone);
         assert!(queue.next(at(10)).is_none(), "another Pod's end does not change labels");
         queue.hint(Hint::Node);
-        assert!(queue.next(at(0)).is_none(), "back-off first");
-        assert!(queue.next(at(1)).is_some());
+        queue.set(pod("fresh", -1), at(0));
+        let next = |queue: &Queue, second| queue.next(at(second)).map(|pod| pod.uid);
+        assert_eq!(next(&queue, 0).as_deref(), Some("fresh"), "others first, during its back-off");
+        assert_eq!(next(&queue, 1).as_deref(), Some("p"));
+        queue.remove("fresh");
+        assert_eq!(next(&queue, 0).as_deref(), Some("p"), "nobody else: at once");
+        queue.failed("p", at(0));
+        assert_eq!(next(&queue, 1), None, "after an error of ours the back-off counts");
+        assert_eq!(next(&queue, 2).as_deref(), Some("p"));
         queue.refused("p", ["NodeAffinity"].into(), at(1));
-        assert!(queue.next(at(303)).is_some(), "flushed after five minutes");
+        assert!(queue.next(at(304)).is_none() && queue.next(at(305)).is_some(), "flushed after five minutes");
     }
 }
