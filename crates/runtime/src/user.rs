@@ -12,8 +12,8 @@ pub struct ResolvedUser {
     pub uid: u32,
     /// Primary group.
     pub gid: u32,
-    /// Supplementary groups, sorted, without duplicates, the primary group included if it was
-    /// listed.
+    /// Supplementary groups, sorted, without duplicates; the primary group is one of them (a set-gid
+    /// program must not lose what is denied to the group, CVE-2022-2995).
     pub gids: Vec<u32>,
     /// Home directory of the entry in /etc/passwd.
     pub home: Option<String>,
@@ -96,6 +96,7 @@ pub(crate) fn resolve(user: &User, passwd: &str, group: &str) -> Result<Resolved
         let member = |members: &str| members.split(',').any(|m| m == account.name);
         gids.extend(groups(group).filter(|(.., members)| member(members)).map(|(_, gid, _)| gid));
     }
+    gids.push(gid);
     gids.sort_unstable();
     gids.dedup();
     let home = account.map(|a| a.home.to_owned()).filter(|h| !h.is_empty());
@@ -113,15 +114,15 @@ mod tests {
     #[test]
     fn users_and_groups_by_name_and_number() {
         let table: [(&str, u32, u32, &[u32]); 9] = [
-            ("", 0, 0, &[4]),
-            ("root", 0, 0, &[4]),
-            ("web", 33, 34, &[4, 90]),
-            ("33", 33, 34, &[4, 90]),
+            ("", 0, 0, &[0, 4]),
+            ("root", 0, 0, &[0, 4]),
+            ("web", 33, 34, &[4, 34, 90]),
+            ("33", 33, 34, &[4, 34, 90]),
             ("web:logs", 33, 4, &[4, 90]),
-            ("web:99", 33, 99, &[4, 90]),
-            ("1000", 1000, 0, &[]),
-            ("1000:1000", 1000, 1000, &[]),
-            ("7", 70, 71, &[]),
+            ("web:99", 33, 99, &[4, 90, 99]),
+            ("1000", 1000, 0, &[0]),
+            ("1000:1000", 1000, 1000, &[1000]),
+            ("7", 70, 71, &[71]),
         ];
         for (name, uid, gid, gids) in table {
             let user = User { spec: UserSpec::Name(name.into()), ..Default::default() };
@@ -139,7 +140,7 @@ mod tests {
             umask: None,
         };
         let got = resolve(&user, PASSWD, GROUP).unwrap();
-        assert_eq!((got.gid, got.gids, got.home), (34, vec![5, 2000], Some("/srv".into())));
+        assert_eq!((got.gid, got.gids, got.home), (34, vec![5, 34, 2000], Some("/srv".into())));
     }
 
     #[test]

@@ -27,6 +27,7 @@ fn one_unit_shared_by_its_containers() {
             commands_and_environment,
             usage_of_memory_volumes,
             changes_of_a_running_pod,
+            who_a_container_is,
         ],
     );
 }
@@ -483,4 +484,25 @@ fn changes_of_a_running_pod(cluster: &Cluster) {
     );
     let scaled = cluster.kubectl(&["scale", "pod", "changes", "--replicas=2"]);
     assert!(scaled.stderr.contains("the server could not find the requested resource"), "{}", scaled.stderr);
+}
+
+/// The security context as a user meets it: identity, groups, file systems, privileges.
+fn who_a_container_is(cluster: &Cluster) {
+    cluster.kubectl_ok(&["create", "secret", "generic", "for-group", "--from-literal=x=word"]);
+    let spec = "securityContext: {runAsUser: 1000, runAsGroup: 3000, fsGroup: 2000, supplementalGroups: [4000], runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}\n  volumes: [{name: d, emptyDir: {}}, {name: s, secret: {secretName: for-group, defaultMode: 0400}}]";
+    let container = "volumeMounts: [{name: d, mountPath: /d}, {name: s, mountPath: /s}]\n    securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}";
+    cluster.apply(&shell_pod("secure", IDLE, spec, container));
+    cluster.wait_field("pod", "secure", ".status.phase", "Running");
+    let sh = |script: &str| cluster.sh("secure", "app", script);
+    assert_eq!(sh("id"), "uid=1000 gid=3000 groups=2000,3000,4000");
+    assert_eq!(
+        sh("stat -c '%a %g' /d; cat /s/x; echo; touch /d/f; stat -c '%u %g' /d/f"),
+        "2777 2000\nword\n1000 2000"
+    );
+    assert_eq!(sh("touch /x 2>&1 || true"), "touch: /x: Read-only file system");
+    let status = sh("grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status | tr -d '\\t'");
+    assert_eq!(status, "CapEff:0000000000000000\nNoNewPrivs:1\nSeccomp:2");
+    let user = cluster.field("pod", "secure", ".status.containerStatuses[0].user.linux");
+    let user: Value = serde_json::from_str(&user).expect("JSON");
+    assert_eq!(user, json!({"uid": 1000, "gid": 3000, "supplementalGroups": [2000, 3000, 4000]}));
 }

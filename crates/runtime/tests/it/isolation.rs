@@ -141,13 +141,13 @@ fn privileges_are_those_asked_for() {
         spec.seccomp = Seccomp::Unconfined;
         spec.capabilities = Capabilities::same(caps::ALL);
         let started = node.start(spec).await.unwrap();
-        assert_eq!((started.uid, started.gid, started.gids.as_slice()), (33, 34, &[4, 2000][..]));
+        assert_eq!((started.uid, started.gid, started.gids.as_slice()), (33, 34, &[4, 34, 2000][..]));
         node.exit("b").await;
         let output = node.output("b");
         for line in [
             "Uid: 33 33 33 33",
             "Gid: 34 34 34 34",
-            "Groups: 4 2000",
+            "Groups: 4 34 2000",
             "CapEff: 0000000000000000",
             "NoNewPrivs: 0",
             "Seccomp: 0",

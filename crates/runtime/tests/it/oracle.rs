@@ -71,7 +71,7 @@ fn runc_shows_the_same() {
         config["mounts"][0]["options"] = serde_json::json!(["nosuid", "noexec", "nodev"]);
         config["process"]["args"] = serde_json::json!(["/bin/sh", "-c", LOOK]);
         config["process"]["oomScoreAdj"] = 400.into();
-        config["process"]["user"] = serde_json::json!({"uid": 0, "gid": 0, "additionalGids": [7, 8]});
+        config["process"]["user"] = serde_json::json!({"uid": 0, "gid": 0, "additionalGids": [0, 7, 8]});
         config["linux"]["cgroupsPath"] = format!("/{}/oracle", node.config.instance).into();
         config["linux"]["resources"] = serde_json::json!({
             "pids": {"limit": 50}, "memory": {"limit": 67108864},
