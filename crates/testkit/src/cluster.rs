@@ -279,6 +279,9 @@ impl Cluster {
             // A zombie has let go of everything; its parent is this test or init.
             (status.is_empty() || status.contains(") Z")).then_some(())
         });
+        // Unless another of its threads is still on its way out.
+        let lock = fs::File::open(self.dir.join("minke.lock")).expect("it was started");
+        wait_for("the data directory is free", || lock.try_lock_shared().is_ok().then_some(()));
     }
 
     /// From now on another file is the program: a copy, as an upgrade would bring it.
