@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: builds the program in release and measures it as a user would meet it: time
 //! to an API, a node and a running Pod; Pod create to Running and delete to gone; memory at rest.
 //! Prints medians, p99 and CPU seconds. Needs root. `bench pods KUBECONFIG` measures a cluster that runs,
-//! `bench boots PROGRAM` the start of a program that is built already.
+//! `bench boots PROGRAM` the start of a program that is built already, `bench api PROGRAM` its API server.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -152,15 +152,23 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
     }
+}
+
+/// In this order they go: nothing may be left to unmount when the cluster is taken down.
+struct OnDisk {
+    cluster: Cluster,
+    _mounted: Mounted,
 }
 
 /// A data directory that is a mount point, and what happens when its disk is full: writes are
 /// refused in words, nothing that was acknowledged is lost, and room makes it all go on.
 #[test]
 fn a_full_disk_is_told_and_survived() {
-    let mut cluster = Cluster::prepare("full", &[]);
-    let mounted = Mounted::tmpfs(cluster.dir(), "400m");
+    let cluster = Cluster::prepare("full", &[]);
+    let mut bed = OnDisk { _mounted: Mounted::tmpfs(cluster.dir(), "400m"), cluster };
+    let cluster = &mut bed.cluster;
     let fill = cluster.dir().join("store/fill");
     assert_eq!(cluster.up().code, 0);
     cluster.apply(&toolbox_pod("web", "[web]", "terminationGracePeriodSeconds: 1"));
@@ -199,5 +207,4 @@ fn a_full_disk_is_told_and_survived() {
     cluster.wait_field("pod", "web", ".status.containerStatuses[0].restartCount", "1");
     assert_eq!(cluster.down().code, 0);
     assert_eq!(fs::read_dir(cluster.dir()).expect("the mount point stays").count(), 0);
-    drop(mounted);
 }
