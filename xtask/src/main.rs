@@ -7,6 +7,7 @@ mod bench_pods;
 mod ci;
 mod codegen;
 mod demo;
+mod fuzz;
 mod images;
 mod prepare;
 mod run;
@@ -24,13 +25,14 @@ fn main() -> ExitCode {
         "bench" => bench::bench(&rest),
         "ci" => ci::ci(),
         "demo" => demo::demo(),
+        "fuzz" => fuzz::fuzz(&rest),
         "images" => images::run(&rest),
         "prepare" => prepare::prepare(),
         "test" => ci::test(),
         "tidy" => tidy::tidy(),
         "vm" => vm::vm(&rest),
         _ => Err(format!(
-            "unknown command {command:?}; known: bench, ci, codegen, demo, images, prepare, test, tidy, vm"
+            "unknown command {command:?}; known: bench, ci, codegen, demo, fuzz, images, prepare, test, tidy, vm"
         )),
     };
     match result {

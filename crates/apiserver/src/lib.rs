@@ -34,6 +34,20 @@ mod services;
 mod subresources;
 mod tls;
 
+/// Decoders of what clients send, for fuzzing; not part of the crate's interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Whether a text is a continue token.
+    pub fn continue_token(text: &str) -> bool {
+        crate::handlers::list::read_token(text)
+    }
+
+    /// Whether a text is a query of options.
+    pub fn options(query: &str) -> bool {
+        crate::http::options_of(query)
+    }
+}
+
 pub use config::{Config, Range, StaticToken};
 pub use tls::{Identity, Pki};
 

@@ -32,6 +32,11 @@ use tokio_rustls::TlsAcceptor;
 
 pub(crate) use negotiate::{Encoding, Form, Shape};
 
+/// For fuzzing: any query string, as options.
+pub(crate) fn options_of(query: &str) -> bool {
+    query::Query::parse(query).options().is_ok()
+}
+
 /// A bound socket that does not answer yet: its port is known before the first request is served.
 pub(crate) struct Listener {
     /// The first is the address others are told.
