@@ -60,7 +60,7 @@ impl Versions for OneVersion {
 }
 
 /// What the endpoint leaves alone.
-fn reset(target: Target, subresource: &str) -> Reset<'static> {
+fn reset(target: &Target, subresource: &str) -> Reset<'static> {
     match api::reset_fields(target.info.group, target.info.resource, subresource) {
         ResetFields::None => Reset::None,
         ResetFields::Fields(paths) => Reset::Fields(paths),
@@ -82,34 +82,34 @@ fn is_apply(call: &Call) -> bool {
 
 /// Credits a new object to whoever makes it. Strategies and admission come after this: what they fill in
 /// is nobody's, as upstream.
-pub(crate) fn track_create(call: &Call, target: Target, object: &mut Value) {
+pub(crate) fn track_create(call: &Call, target: &Target, object: &mut Value) {
     if is_apply(call) {
         return;
     }
-    let nothing = definition(target.info).map_or(Value::Null, Type::zero);
+    let nothing = definition(&target.info).map_or(Value::Null, Type::zero);
     track(target, "", &manager(call), call, &nothing, object);
 }
 
 /// Credits a change of `old` to whoever makes it. What an apply or a scale did is settled before.
-pub(crate) fn track_update(call: &Call, target: Target, subresource: &str, new: &mut Value, old: &Value) {
+pub(crate) fn track_update(call: &Call, target: &Target, subresource: &str, new: &mut Value, old: &Value) {
     if !is_apply(call) && subresource != "scale" {
         track(target, subresource, &manager(call), call, old, new);
     }
 }
 
 /// Credits a change of a status that the server makes itself, on the way to something else.
-pub(crate) fn track_own(call: &Call, target: Target, new: &mut Value, old: &Value) {
+pub(crate) fn track_own(call: &Call, target: &Target, new: &mut Value, old: &Value) {
     track(target, "status", SERVER, call, old, new);
 }
 
-fn track(target: Target, subresource: &str, manager: &str, call: &Call, old: &Value, new: &mut Value) {
-    let Some(ty) = definition(target.info) else { return };
+fn track(target: &Target, subresource: &str, manager: &str, call: &Call, old: &Value, new: &mut Value) {
+    let Some(ty) = definition(&target.info) else { return };
     let (api_version, now) = (target.info.api_version(), call.now.truncated().to_string());
     let fields = apply::Target {
         api_version: &api_version,
         ty,
         reset: reset(target, subresource),
-        versions: &Served(target),
+        versions: &Served(target.clone()),
     };
     if let Some(error) = fields.track(old, new, Writer { manager, subresource, now: &now }) {
         let (kind, name) = (target.info.kind, meta::name(new));
@@ -120,12 +120,12 @@ fn track(target: Target, subresource: &str, manager: &str, call: &Call, old: &Va
 /// What an applied configuration makes of an object; of nothing, if `old` is none.
 pub(crate) fn applied(
     call: &Call,
-    target: Target,
+    target: &Target,
     subresource: &str,
     old: Option<&Value>,
     config: &Value,
 ) -> Result<Value> {
-    let Some(ty) = definition(target.info) else {
+    let Some(ty) = definition(&target.info) else {
         return Err(Box::new(Status::unsupported_patch_type()));
     };
     let (kind, api_version) = (target.info.gvk(), target.info.api_version());
@@ -133,7 +133,7 @@ pub(crate) fn applied(
         api_version: &api_version,
         ty,
         reset: reset(target, subresource),
-        versions: &Served(target),
+        versions: &Served(target.clone()),
     };
     let nothing = || {
         let mut zero = ty.zero();
@@ -217,7 +217,7 @@ pub(crate) struct ScaleFields {
 }
 
 impl ScaleFields {
-    pub fn of(target: Target) -> ScaleFields {
+    pub fn of(target: &Target) -> ScaleFields {
         ScaleFields { api_version: target.info.api_version() }
     }
 

@@ -11,7 +11,7 @@ const SERVER_OWNED: [&str; 5] =
     ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"];
 
 /// Fills the metadata of a new object.
-pub(crate) fn prepare_create(target: Target, object: &mut Value, uid: String, now: Time) {
+pub(crate) fn prepare_create(target: &Target, object: &mut Value, uid: String, now: Time) {
     let map = meta::metadata_mut(object);
     for field in SERVER_OWNED {
         map.remove(field);
@@ -24,7 +24,7 @@ pub(crate) fn prepare_create(target: Target, object: &mut Value, uid: String, no
 }
 
 /// Carries over what an update may not decide, and counts the generation.
-pub(crate) fn prepare_update(target: Target, subresource: &str, new: &mut Value, old: &Value) {
+pub(crate) fn prepare_update(target: &Target, subresource: &str, new: &mut Value, old: &Value) {
     let kept = meta::metadata(old);
     let map = meta::metadata_mut(new);
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"] {
@@ -68,7 +68,7 @@ pub(crate) fn tidy(object: &mut Value) {
 }
 
 /// Errors in the metadata of a new object.
-pub(crate) fn validate(target: Target, object: &Value) -> Vec<FieldError> {
+pub(crate) fn validate(target: &Target, object: &Value) -> Vec<FieldError> {
     let at = Path::new("metadata");
     let mut errors = Vec::new();
     let (name, generate) = (meta::name(object), meta::generate_name(object));
@@ -186,7 +186,7 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
 
 /// The namespace of the object against that of the request; fills it in where it is missing.
 pub(crate) fn settle_namespace(
-    target: Target,
+    target: &Target,
     namespace: &str,
     object: &mut Value,
 ) -> Result<(), Box<Status>> {

@@ -20,8 +20,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub fn new(target: Target, namespace: &str, name: &str) -> Place {
-        Place { target, namespace: namespace.into(), name: name.into() }
+    pub fn new(target: &Target, namespace: &str, name: &str) -> Place {
+        Place { target: target.clone(), namespace: namespace.into(), name: name.into() }
     }
 
     pub fn key(&self) -> String {
@@ -45,10 +45,10 @@ pub(crate) enum Updated {
 }
 
 impl Updated {
-    pub fn body(self, target: Target) -> Body {
+    pub fn body(self, target: &Target) -> Body {
         match self {
-            Updated::Written(entry) | Updated::Same(entry) => Body::Stored(target, entry),
-            Updated::Deleted(event) => Body::StoredAt(target, event.entry.clone(), event.revision),
+            Updated::Written(entry) | Updated::Same(entry) => Body::Stored(target.clone(), entry),
+            Updated::Deleted(event) => Body::StoredAt(target.clone(), event.entry.clone(), event.revision),
             Updated::Would(object) => Body::object(object),
         }
     }
@@ -74,7 +74,7 @@ pub(crate) fn store_status(place: &Place, error: &store::Error) -> Box<Status> {
 
 impl Server {
     /// How long objects of a kind live; only events expire.
-    fn ttl(&self, target: Target) -> Option<Duration> {
+    fn ttl(&self, target: &Target) -> Option<Duration> {
         (target.info.resource == "events").then_some(limits::EVENT_TTL)
     }
 
@@ -92,10 +92,10 @@ impl Server {
         object: &mut Value,
     ) -> std::result::Result<Arc<Entry>, store::Error> {
         let stored = codec::encode(&place.target.to_stored(object));
-        let created = self.store.create(&place.key(), stored, self.ttl(place.target)).await;
+        let created = self.store.create(&place.key(), stored, self.ttl(&place.target)).await;
         if matches!(created, Err(store::Error::TooLarge { .. })) && !fields::take_entries(object).is_null() {
             let stored = codec::encode(&place.target.to_stored(object));
-            return self.store.create(&place.key(), stored, self.ttl(place.target)).await;
+            return self.store.create(&place.key(), stored, self.ttl(&place.target)).await;
         }
         created
     }
@@ -122,7 +122,7 @@ impl Server {
                 Err(store::Error::Conflict(_)) => {}
                 Err(error) => return Err(store_status(place, &error)),
                 Ok(updated) => {
-                    services::after_update(self, place.target, &old, &updated).await;
+                    services::after_update(self, &place.target, &old, &updated).await;
                     return Ok(updated);
                 }
             }
@@ -139,7 +139,7 @@ impl Server {
         mut new: Value,
         old: &Value,
     ) -> Result<Value> {
-        let target = place.target;
+        let target = &place.target;
         metadata::tidy(&mut new);
         metadata::settle_namespace(target, &place.namespace, &mut new)?;
         target.strategy.default(&mut new);
@@ -174,7 +174,7 @@ impl Server {
     ) -> std::result::Result<Updated, store::Error> {
         meta::set_resource_version(&mut new, Some(entry.mod_revision));
         schema::apply::restore_times(&mut new, old);
-        let goes = meta::is_deleting(old) && !is_held(place.target, &new) && grace_is_over(old);
+        let goes = meta::is_deleting(old) && !is_held(&place.target, &new) && grace_is_over(old);
         if call.dry_run() {
             return Ok(Updated::Would(new));
         }
@@ -187,7 +187,7 @@ impl Server {
         if stored == entry.value {
             return Ok(Updated::Same(entry.clone()));
         }
-        let (key, ttl) = (place.key(), self.ttl(place.target));
+        let (key, ttl) = (place.key(), self.ttl(&place.target));
         let written = self.store.update(&key, stored, entry.mod_revision, ttl).await;
         let applies = call.verb() == Verb::Patch(Patch::Apply);
         if matches!(written, Err(store::Error::TooLarge { .. }))
@@ -203,7 +203,7 @@ impl Server {
 }
 
 /// Whether something still holds an object that is being deleted.
-pub(crate) fn is_held(target: Target, object: &Value) -> bool {
+pub(crate) fn is_held(target: &Target, object: &Value) -> bool {
     let spec_finalizers = || object.pointer("/spec/finalizers").and_then(Value::as_array);
     let namespace = target.info.group.is_empty() && target.info.resource == "namespaces";
     meta::finalizers(object).next().is_some()
@@ -215,7 +215,7 @@ fn grace_is_over(object: &Value) -> bool {
 }
 
 /// 422 with every error, if there is one.
-pub(crate) fn refuse(target: Target, name: &str, errors: &[FieldError]) -> Result<()> {
+pub(crate) fn refuse(target: &Target, name: &str, errors: &[FieldError]) -> Result<()> {
     if errors.is_empty() {
         return Ok(());
     }

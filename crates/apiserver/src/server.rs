@@ -58,7 +58,7 @@ impl Server {
         let started = self.env.instant();
         let (verb, resource) = (call.verb().as_str(), target.info.resource);
         // A panic in a handler is that request's error and nobody else's.
-        let served = AssertUnwindSafe(self.dispatch(call, target)).catch_unwind().await;
+        let served = AssertUnwindSafe(self.dispatch(call, &target)).catch_unwind().await;
         let reply = served.unwrap_or_else(|panic| {
             let text = panic_text(&*panic);
             tracing::error!(verb, resource, "a handler panicked: {text}");
@@ -75,7 +75,7 @@ impl Server {
         reply
     }
 
-    async fn dispatch(self: &Arc<Self>, call: &mut Call, target: Target) -> Result<Reply> {
+    async fn dispatch(self: &Arc<Self>, call: &mut Call, target: &Target) -> Result<Reply> {
         check_path(call, target)?;
         crate::options::check(call)?;
         if !call.request.subresource.is_empty() {
@@ -107,7 +107,7 @@ impl Server {
 }
 
 /// Names and namespaces that cannot be part of a path, whoever made the request.
-fn check_path(call: &Call, target: Target) -> Result<()> {
+fn check_path(call: &Call, target: &Target) -> Result<()> {
     let request = &call.request;
     let needs_name = matches!(call.verb(), Verb::Get | Verb::Update | Verb::Patch(_) | Verb::Delete);
     let bad = |text: &str| Err(Box::new(Status::bad_request(text)));
@@ -194,10 +194,9 @@ impl Transport for Local {
             let mut call = self.server.call(self.user.clone(), request);
             match self.server.serve(&mut call).await? {
                 Reply::Watch(watch) => {
-                    let target = watch.target;
-                    let stream = futures_util::stream::unfold(watch, move |mut watch| async move {
+                    let stream = futures_util::stream::unfold(watch, |mut watch| async move {
                         let item = watch.next().await?;
-                        Some((item.typed(target), watch))
+                        Some((item.typed(&watch.target), watch))
                     });
                     Ok(Box::pin(stream) as WatchStream)
                 }

@@ -6,7 +6,7 @@ use crate::resources::Target;
 use apimachinery::{Status, meta};
 use serde_json::Value;
 
-pub(super) fn check_create(target: Target, object: &Value) -> Result<()> {
+pub(super) fn check_create(target: &Target, object: &Value) -> Result<()> {
     let what = match (target.info.group, target.info.resource) {
         ("apiextensions.k8s.io", "customresourcedefinitions") => "custom resources are not served",
         ("apiregistration.k8s.io", "apiservices") => "aggregated APIs are not served",

@@ -8,7 +8,7 @@ use crate::{admission, fields, limits, metadata, services};
 use apimachinery::{Status, meta};
 use serde_json::Value;
 
-pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(crate) async fn create(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let mut object = call.take_body()?;
     let namespace = call.request.namespace.clone();
     check_kind(target, &object)?;
@@ -45,7 +45,7 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> 
             return Ok(Answer::created(Body::object(object)));
         }
         match server.insert(&place, &mut object).await {
-            Ok(entry) => return Ok(Answer::created(Body::Stored(target, entry))),
+            Ok(entry) => return Ok(Answer::created(Body::Stored(target.clone(), entry))),
             Err(store::Error::Exists(_)) if generated => {}
             Err(error) => {
                 services::release(server, target, &object).await;
@@ -57,7 +57,7 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> 
     Err(Box::new(Status::generate_name_conflict(&resource, meta::name(&object), limits::RETRY_AFTER_SECONDS)))
 }
 
-fn validate(call: &mut Call, target: Target, object: &Value) -> Result<()> {
+fn validate(call: &mut Call, target: &Target, object: &Value) -> Result<()> {
     let mut errors = metadata::validate(target, object);
     errors.extend(target.strategy.validate(object));
     refuse(target, meta::name(object), &errors)?;
@@ -68,7 +68,7 @@ fn validate(call: &mut Call, target: Target, object: &Value) -> Result<()> {
 }
 
 /// The body must be of the kind that the path names.
-pub(crate) fn check_kind(target: Target, object: &Value) -> Result<()> {
+pub(crate) fn check_kind(target: &Target, object: &Value) -> Result<()> {
     let (wanted, found) = (target.info.gvk(), meta::gvk(object));
     let version = meta::api_version(object).rsplit('/').next().unwrap_or_default();
     match found {

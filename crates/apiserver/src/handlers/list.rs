@@ -29,7 +29,7 @@ struct Page {
     start: String,
 }
 
-pub(crate) async fn list(server: &Server, call: &Call, target: Target) -> Result<Listed> {
+pub(crate) async fn list(server: &Server, call: &Call, target: &Target) -> Result<Listed> {
     check_options(call, false)?;
     let selectors = Selectors::of(call, target)?;
     let prefix = target.prefix(&call.request.namespace);
@@ -41,7 +41,7 @@ pub(crate) async fn list(server: &Server, call: &Call, target: Target) -> Result
 }
 
 fn collect(
-    target: Target,
+    target: &Target,
     snapshot: &Snapshot,
     prefix: &str,
     start: &str,
@@ -52,7 +52,7 @@ fn collect(
     let start = format!("{prefix}{start}");
     let mut rest = snapshot.starting_at(&start).peekable();
     let mut listed = Listed {
-        target,
+        target: target.clone(),
         entries: Vec::new(),
         revision: snapshot.revision,
         continue_token: String::new(),

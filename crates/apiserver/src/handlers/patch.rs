@@ -11,7 +11,7 @@ use apimachinery::{Status, meta};
 use client::{Patch, Verb};
 use serde_json::Value;
 
-pub(crate) async fn patch(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(crate) async fn patch(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let Verb::Patch(kind) = call.verb() else {
         return Err(Box::new(Status::method_not_allowed()));
     };
@@ -53,7 +53,7 @@ fn names_revision(kind: Patch, patch: &Value) -> bool {
     }
 }
 
-fn apply(target: Target, kind: Patch, old: &Value, patch: &Value) -> Result<Value> {
+fn apply(target: &Target, kind: Patch, old: &Value, patch: &Value) -> Result<Value> {
     match kind {
         Patch::Json => {
             let body = patch.to_string();
@@ -64,7 +64,7 @@ fn apply(target: Target, kind: Patch, old: &Value, patch: &Value) -> Result<Valu
             apimachinery::patch::merge_patch(&mut new, patch);
             Ok(new)
         }
-        Patch::Strategic => decode::strategic_merge(target.info, old, patch),
+        Patch::Strategic => decode::strategic_merge(&target.info, old, patch),
         Patch::Apply => Err(Box::new(Status::unsupported_patch_type())),
     }
 }

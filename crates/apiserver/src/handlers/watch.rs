@@ -64,7 +64,7 @@ pub(crate) struct Watch {
     ends: Instant,
 }
 
-pub(crate) async fn watch(server: &Server, call: &Call, target: Target) -> Result<Watch> {
+pub(crate) async fn watch(server: &Server, call: &Call, target: &Target) -> Result<Watch> {
     check_options(call, true)?;
     let selectors = Selectors::of(call, target)?;
     let options = call.options();
@@ -75,7 +75,7 @@ pub(crate) async fn watch(server: &Server, call: &Call, target: Target) -> Resul
     let lasts =
         options.timeout_seconds.filter(|s| *s > 0).map_or(limits::MIN_WATCH + random, Duration::from_secs);
     let mut watch = Watch {
-        target,
+        target: target.clone(),
         watcher: None,
         selectors,
         queue: VecDeque::new(),
@@ -172,7 +172,7 @@ impl Watch {
                     }
                 }
                 Err(error) => {
-                    let place = Place::new(self.target, "", "");
+                    let place = Place::new(&self.target, "", "");
                     self.queue.push_back(Item::Error(store_status(&place, &error)));
                 }
             }
@@ -182,7 +182,7 @@ impl Watch {
     /// What an event is to a watcher with these selectors. An object that leaves the selection is
     /// DELETED with its previous state and the new revision.
     fn see(&self, event: Arc<Event>) -> Option<Item> {
-        let sees = |entry: &Arc<Entry>| self.selectors.matches(self.target, entry);
+        let sees = |entry: &Arc<Entry>| self.selectors.matches(&self.target, entry);
         let before = event.prev.as_ref().is_some_and(sees);
         let after = !event.deleted && sees(&event.entry);
         let (change, entry) = match (before, after) {
@@ -197,7 +197,7 @@ impl Watch {
 
 impl Item {
     /// The event as JSON, with a newline; the usual ones are encoded once for all watchers.
-    pub fn json(&self, target: Target) -> Bytes {
+    pub fn json(&self, target: &Target) -> Bytes {
         match self {
             Item::Initial(entry) => event_json(target, Change::Added, entry, entry.mod_revision),
             Item::Change { change, entry, event } => {
@@ -223,7 +223,7 @@ impl Item {
     }
 
     /// The event for a client in this process.
-    pub fn typed(self, target: Target) -> WatchEvent {
+    pub fn typed(self, target: &Target) -> WatchEvent {
         match self {
             Item::Initial(entry) => WatchEvent::Added(target.tree(&entry)),
             Item::Change { change, entry, event } => {
@@ -247,7 +247,7 @@ impl Item {
     }
 }
 
-fn event_json(target: Target, change: Change, entry: &Entry, revision: u64) -> Bytes {
+fn event_json(target: &Target, change: Change, entry: &Entry, revision: u64) -> Bytes {
     let mut out = Vec::with_capacity(entry.value.len() + 96);
     out.extend_from_slice(b"{\"type\":\"");
     out.extend_from_slice(change.as_str().as_bytes());
@@ -264,7 +264,7 @@ pub(crate) fn bookmark_object(kind: &str, api_version: &str, revision: u64, init
     )
 }
 
-fn bookmark_json(target: Target, revision: u64, initial_end: bool) -> Bytes {
+fn bookmark_json(target: &Target, revision: u64, initial_end: bool) -> Bytes {
     let object = bookmark_object(target.info.kind, &target.info.api_version(), revision, initial_end);
     format!("{{\"type\":\"BOOKMARK\",\"object\":{object}}}\n").into()
 }

@@ -194,7 +194,7 @@ async fn resource(connection: &Connection, incoming: Asked, path: ResourcePath) 
         return Err(Box::new(Status::resource_not_found()));
     };
     if connects {
-        return connect::serve(connection, incoming, &path, target).await;
+        return connect::serve(connection, incoming, &path, &target).await;
     }
     let form = form_of(&incoming, verb)?;
     let (headers, mut request) = (incoming.headers, incoming.request);
@@ -205,7 +205,7 @@ async fn resource(connection: &Connection, incoming: Asked, path: ResourcePath) 
     read_body(&mut call, &headers, request.into_body()).await?;
     let reply = server.serve(&mut call).await?;
     let mut response = match reply {
-        Reply::Answer(answer) => respond::answer(server, target, &answer, &form),
+        Reply::Answer(answer) => respond::answer(server, &target, &answer, &form),
         Reply::List(listed) => respond::list(server, &listed, &form),
         Reply::Watch(watch) => {
             let mut response = match upgrade {

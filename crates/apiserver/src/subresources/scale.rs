@@ -11,7 +11,7 @@ use apimachinery::{FieldError, Path, Status, meta};
 use client::{Patch, Verb};
 use serde_json::{Value, json};
 
-pub(super) async fn serve(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(super) async fn serve(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let place = Place::new(target, &call.request.namespace, &call.request.name);
     match call.verb() {
         Verb::Get => {
@@ -78,7 +78,7 @@ async fn write(
     place: &Place,
     scale: impl Fn(&Call, &ScaleFields, &Value) -> Result<Value> + Send + Sync,
 ) -> Result<Answer> {
-    let target = place.target;
+    let target = &place.target;
     let updated = server
         .modify(call, place, "scale", |call, old| {
             let fields = ScaleFields::of(target);
@@ -109,10 +109,10 @@ fn check(place: &Place, scale: &Value) -> Result<()> {
         let kind = apimachinery::GroupKind::new("autoscaling", "Scale");
         return Err(Box::new(Status::invalid(&kind, &place.name, &[error])));
     }
-    refuse(place.target, &place.name, &[])
+    refuse(&place.target, &place.name, &[])
 }
 
-fn scale_of(target: Target, object: &Value) -> Value {
+fn scale_of(target: &Target, object: &Value) -> Value {
     let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
     let selector = &object["spec"]["selector"];
     // A ReplicationController's selector is a plain map.
