@@ -5,8 +5,12 @@
 //!   and [`embedded`] what values alone do not show;
 //! - [`rules`]: `x-kubernetes-validations`, compiled and evaluated;
 
+mod correlate;
+pub mod embedded;
 pub mod fill;
 mod formats;
+pub mod lists;
 pub mod schema;
+pub mod validate;
 
 pub use schema::Schema;
