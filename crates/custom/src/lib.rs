@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod fill;
 mod formats;
 pub mod lists;
+pub mod rules;
 pub mod schema;
 pub mod validate;
 
