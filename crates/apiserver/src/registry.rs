@@ -153,9 +153,10 @@ impl Server {
         crate::admission::admit_update(self, call, place, subresource, &mut new, old).await?;
         services::prepare_update(target, subresource, &mut new, old);
         let mut errors = metadata::validate_update(&new, old);
-        errors.extend(target.strategy.validate_update(subresource, &new, old));
+        let (found, forgiven) = target.strategy.judge_update(subresource, &new, old);
+        errors.extend(found);
         refuse(target, &place.name, &errors)?;
-        for warning in target.strategy.warnings(&new, Some(old)) {
+        for warning in forgiven.into_iter().chain(target.strategy.warnings(&new, Some(old))) {
             call.warn(warning);
         }
         services::allocate_update(self, call, target, &mut new, old).await?;
