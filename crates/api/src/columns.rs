@@ -24,6 +24,9 @@ pub struct Column {
     pub priority: i32,
 }
 
+/// The column that every table begins with.
+pub const NAME: Column = column("Name", "string", "name", 0);
+
 /// What a table shows where nothing is known about the kind.
 static FALLBACK: [Column; 2] = [column("Name", "string", "name", 0), column("Created At", "date", "", 0)];
 

@@ -13,6 +13,7 @@ mod config;
 mod connection_tls;
 mod context;
 mod convert;
+mod custom;
 mod decode;
 mod discovery;
 mod fields;
@@ -74,6 +75,8 @@ impl ApiServer {
             flow: flow::Flow::new(),
             metrics: metrics::Metrics::default(),
             quota: Arc::default(),
+            custom: custom::Catalog::new(store.clone()),
+            openapi: openapi::Documents::default(),
             store: store.clone(),
             env: env.clone(),
             config: config.clone(),
@@ -90,6 +93,7 @@ impl ApiServer {
         bootstrap::run(&handle.server, port)
             .await
             .map_err(|status| format!("the cluster's own objects could not be made: {status}"))?;
+        handle.tasks.push(env.spawn(custom::keeper::run(handle.server.clone())));
         if let Some(listener) = listener {
             let kubelet = handle.pki.kubelet_client()?;
             let renewal = handle.pki.clone().keep_serving(config.clone(), listener.serving());

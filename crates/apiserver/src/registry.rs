@@ -155,6 +155,7 @@ impl Server {
         let mut errors = metadata::validate_update(&new, old);
         let (found, forgiven) = target.strategy.judge_update(subresource, &new, old);
         errors.extend(found);
+        crate::custom::check_definition(target, subresource, &new, Some(old), &mut errors);
         refuse(target, &place.name, &errors)?;
         for warning in forgiven.into_iter().chain(target.strategy.warnings(&new, Some(old))) {
             call.warn(warning);

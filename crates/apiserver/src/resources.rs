@@ -3,6 +3,8 @@
 //! come and go, so what is known about them is shared and counted.
 
 use crate::convert;
+use crate::custom::Custom;
+use crate::server::Server;
 use api::{ResourceInfo, Strategy};
 use apimachinery::gvk::{GroupKind, GroupResource, GroupVersionResource};
 use serde_json::Value;
@@ -44,14 +46,18 @@ pub(crate) struct Target {
     /// The version whose bytes are stored.
     pub stored: Shared<ResourceInfo>,
     pub strategy: Shared<dyn Strategy>,
+    /// What else is known about a custom resource.
+    pub custom: Option<Arc<Custom>>,
 }
 
 impl Target {
     /// A resource by name; `None` if it does not exist or is not served.
-    pub fn find(gvr: &GroupVersionResource) -> Option<Target> {
-        let info =
-            api::find(&gvr.group, &gvr.version, &gvr.resource).filter(|info| info.served_by_default)?;
-        Some(Target::of(info))
+    pub fn find(server: &Server, gvr: &GroupVersionResource) -> Option<Target> {
+        let built_in = api::find(&gvr.group, &gvr.version, &gvr.resource);
+        match built_in.filter(|info| info.served_by_default) {
+            Some(info) => Some(Target::of(info)),
+            None => server.custom.find(gvr),
+        }
     }
 
     pub fn of(info: &'static ResourceInfo) -> Target {
@@ -62,6 +68,7 @@ impl Target {
             info: Shared::Static(info),
             stored: Shared::Static(stored),
             strategy: Shared::Static(strategy),
+            custom: None,
         }
     }
 
@@ -94,6 +101,9 @@ impl Target {
 
     /// The object in the served version.
     pub fn tree(&self, entry: &Entry) -> Arc<Value> {
+        if let Some(custom) = &self.custom {
+            return custom.tree(entry);
+        }
         let tree = crate::codec::tree(entry);
         if self.is_stored_version() {
             return tree;
@@ -105,7 +115,8 @@ impl Target {
 
     /// Appends the object's JSON in the served version, with `revision` as its resourceVersion.
     pub fn write_json(&self, entry: &Entry, revision: u64, out: &mut Vec<u8>) {
-        if self.is_stored_version() {
+        let as_stored = self.custom.as_ref().map_or(self.is_stored_version(), |custom| custom.shows(entry));
+        if as_stored {
             crate::codec::splice(&entry.value, revision, out);
             return;
         }
@@ -116,6 +127,9 @@ impl Target {
 
     /// The object in the stored version.
     pub fn to_stored<'a>(&self, object: &'a Value) -> Cow<'a, Value> {
+        if let Some(custom) = &self.custom {
+            return custom.to_stored(object);
+        }
         if self.is_stored_version() {
             return Cow::Borrowed(object);
         }

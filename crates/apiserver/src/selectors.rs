@@ -73,7 +73,7 @@ fn canonical(target: &Target, field: &str) -> std::result::Result<String, String
     if matches!(field, "metadata.name" | "metadata.namespace") || known.contains(&field) {
         return Ok(field.to_owned());
     }
-    if known.is_empty() {
+    if known.is_empty() && target.custom.is_none() {
         let field = apimachinery::go::quote(field);
         return Err(format!(
             "{field} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""

@@ -26,7 +26,7 @@ mod table;
 pub mod view;
 
 pub use decode::{
-    DecodeError, Decoded, Format, Sniffed, StrictProblem, decode_json, decode_value, decode_yaml, json_value,
+    DecodeError, Decoded, Format, Sniffed, StrictProblem, decode_json, decode_untyped, decode_value, decode_yaml, json_value,
     sniff, strict_message, yaml_value,
 };
 pub use encode::{encode, encode_any, encode_into, encode_yaml, indent};

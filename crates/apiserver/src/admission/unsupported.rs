@@ -1,5 +1,5 @@
 //! What this server would have to act on but does not yet is refused, so that nobody relies on it:
-//! custom resources, aggregated APIs, admission webhooks and policies.
+//! aggregated APIs, admission webhooks and policies.
 
 use crate::context::Result;
 use crate::resources::Target;
@@ -8,7 +8,6 @@ use serde_json::Value;
 
 pub(super) fn check_create(target: &Target, object: &Value) -> Result<()> {
     let what = match (target.info.group, target.info.resource) {
-        ("apiextensions.k8s.io", "customresourcedefinitions") => "custom resources are not served",
         ("apiregistration.k8s.io", "apiservices") => "aggregated APIs are not served",
         (
             "admissionregistration.k8s.io",

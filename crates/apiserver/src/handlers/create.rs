@@ -12,6 +12,7 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: &Target) ->
     let mut object = call.take_body()?;
     let namespace = call.request.namespace.clone();
     check_kind(target, &object)?;
+    crate::custom::check_create(target, meta::name(&object))?;
     metadata::settle_namespace(target, &namespace, &mut object)?;
     if !call.request.name.is_empty() && meta::name(&object) != call.request.name {
         return Err(name_mismatch(meta::name(&object), &call.request.name));
@@ -60,6 +61,7 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: &Target) ->
 fn validate(call: &mut Call, target: &Target, object: &Value) -> Result<()> {
     let mut errors = metadata::validate(target, object);
     errors.extend(target.strategy.validate(object));
+    crate::custom::check_definition(target, "", object, None, &mut errors);
     refuse(target, meta::name(object), &errors)?;
     for warning in target.strategy.warnings(object, None) {
         call.warn(warning);

@@ -99,6 +99,12 @@ fn gone(target: &Target, entry: &Arc<Entry>, object: &Value) -> Body {
 /// The decision, pure: upstream's BeforeDelete and the finalizers of garbage collection.
 fn decide(target: &Target, object: &Value, options: &Options, now: Time) -> Decision {
     let mut marked = object.clone();
+    if crate::custom::is_definition(target) && !meta::is_deleting(object) {
+        // Its objects go first, whatever the policy; upstream writes no grace here.
+        meta::set_deletion_timestamp(&mut marked, Some(now.truncated()));
+        custom::status::mark_deleted(&mut marked, now);
+        return Decision::Mark(marked);
+    }
     set_propagation(target, options, &mut marked);
     if meta::is_deleting(object) {
         return decide_again(target, object, options, marked);

@@ -18,6 +18,9 @@ pub(crate) async fn patch(server: &Server, call: &mut Call, target: &Target) -> 
     if kind == Patch::Apply {
         return super::apply::apply(server, call, target).await;
     }
+    if kind == Patch::Strategic && target.custom.is_some() {
+        return Err(Box::new(Status::unsupported_media_type(&decode::CUSTOM_PATCHES)));
+    }
     let patch = call.take_body()?;
     let subresource = call.request.subresource.clone();
     let place = Place::new(target, &call.request.namespace, &call.request.name);
@@ -26,7 +29,7 @@ pub(crate) async fn patch(server: &Server, call: &mut Call, target: &Target) -> 
             let mut new = apply(target, kind, old, &patch)?;
             let validation = call.options().field_validation.clone();
             check_kind(target, &new)?;
-            for warning in decode::check(&target.info.gvk(), &mut new, &validation)? {
+            for warning in decode::check(target, &target.info.gvk(), &mut new, &validation)? {
                 call.warn(warning);
             }
             if meta::name(&new) != place.name {
@@ -64,7 +67,7 @@ fn apply(target: &Target, kind: Patch, old: &Value, patch: &Value) -> Result<Val
             apimachinery::patch::merge_patch(&mut new, patch);
             Ok(new)
         }
-        Patch::Strategic => decode::strategic_merge(&target.info, old, patch),
+        Patch::Strategic => decode::strategic_merge(target, old, patch),
         Patch::Apply => Err(Box::new(Status::unsupported_patch_type())),
     }
 }

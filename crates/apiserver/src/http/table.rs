@@ -26,7 +26,11 @@ pub(crate) fn of(
 }
 
 fn row(target: &Target, object: &Arc<Value>, version: &str, form: &Form, now: Time) -> Value {
-    let mut row = json!({"cells": api::row(&target.info, object, now)});
+    let cells = match &target.custom {
+        Some(custom) => custom::columns::row(&custom.version, object, now),
+        None => api::row(&target.info, object, now),
+    };
+    let mut row = json!({ "cells": cells });
     if let Some(conditions) = api::row_conditions(&target.info, object) {
         row["conditions"] = conditions;
     }
@@ -57,5 +61,12 @@ fn columns_of(target: &Target) -> Value {
             "description": column.description, "priority": column.priority,
         })
     };
-    api::columns(&target.info).iter().map(column).collect()
+    let Some(custom) = &target.custom else { return api::columns(&target.info).iter().map(column).collect() };
+    let own = custom.version.columns.iter().map(|column| {
+        json!({
+            "name": column.name, "type": column.kind, "format": column.format,
+            "description": column.description, "priority": column.priority,
+        })
+    });
+    std::iter::once(column(&api::columns::NAME)).chain(own).collect()
 }
