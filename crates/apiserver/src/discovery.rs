@@ -25,6 +25,14 @@ pub(crate) struct Group {
 pub(crate) struct Listed {
     info: Shared<ResourceInfo>,
     stored: Shared<ResourceInfo>,
+    /// Its definition is being deleted.
+    ending: bool,
+}
+
+impl Listed {
+    fn verbs(&self) -> &[&'static str] {
+        if self.ending { &custom::VERBS_WHILE_ENDING } else { &self.info.verbs }
+    }
 }
 
 impl Group {
@@ -37,13 +45,14 @@ impl Group {
 pub(crate) fn groups(server: &Server) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for info in api::resources().iter().filter(|info| info.served_by_default) {
-        add(&mut groups, Listed { info: Shared::Static(info), stored: Shared::Static(info) });
+        add(&mut groups, Listed { info: Shared::Static(info), stored: Shared::Static(info), ending: false });
     }
     let served = server.custom.served();
     let mut custom: Vec<Group> = Vec::new();
     for target in served.established() {
         let known = groups.iter().any(|group| group.name == target.info.group);
-        let listed = Listed { info: target.info.clone(), stored: target.stored.clone() };
+        let ending = target.custom.as_ref().is_some_and(|custom| custom.definition.terminating);
+        let listed = Listed { info: target.info.clone(), stored: target.stored.clone(), ending };
         add(if known { &mut groups } else { &mut custom }, listed);
     }
     for group in &mut custom {
@@ -124,10 +133,11 @@ fn api_group(group: &Group) -> Value {
 fn resource_list(group: &Group, version: &str) -> Option<Value> {
     let (_, resources) = group.versions.iter().find(|(name, _)| *name == version)?;
     let mut list = Vec::new();
-    for Listed { info, stored } in resources {
+    for listed in resources {
+        let Listed { info, stored, .. } = listed;
         let mut resource = json!({
             "name": info.resource, "singularName": info.singular, "namespaced": info.namespaced,
-            "kind": info.kind, "verbs": info.verbs,
+            "kind": info.kind, "verbs": listed.verbs(),
         });
         if !info.short_names.is_empty() {
             resource["shortNames"] = json!(info.short_names);
@@ -200,14 +210,15 @@ fn aggregated_group(group: &Group) -> Value {
         .versions
         .iter()
         .map(|(version, resources)| {
-            let resources: Vec<Value> = resources.iter().map(|listed| aggregated_resource(&listed.info)).collect();
+            let resources: Vec<Value> = resources.iter().map(|listed| aggregated_resource(listed)).collect();
             json!({"version": version, "resources": resources, "freshness": "Current"})
         })
         .collect();
     json!({"metadata": {"name": group.name}, "versions": versions})
 }
 
-fn aggregated_resource(info: &ResourceInfo) -> Value {
+fn aggregated_resource(listed: &Listed) -> Value {
+    let info = &listed.info;
     let kind =
         |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let mut value = json!({
@@ -215,7 +226,7 @@ fn aggregated_resource(info: &ResourceInfo) -> Value {
         "responseKind": kind(info.group, info.version, info.kind),
         "scope": if info.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": info.singular,
-        "verbs": info.verbs,
+        "verbs": listed.verbs(),
     });
     if !info.short_names.is_empty() {
         value["shortNames"] = json!(info.short_names);

@@ -99,11 +99,17 @@ pub(crate) fn validate(target: &Target, object: &Value) -> Vec<FieldError> {
     } else if !namespace.is_empty() {
         errors.push(FieldError::forbidden(&at.child("namespace"), "not allowed on this type"));
     }
-    errors.extend(validate_maps(object, &at));
+    errors.extend(validate_maps(target, object, &at));
     errors
 }
 
-fn validate_maps(object: &Value, at: &Path) -> Vec<FieldError> {
+/// Whether finalizers need a domain and a path: not where upstream's rules are those of any API.
+fn is_strict(target: &Target) -> bool {
+    const PLAIN: [&str; 3] = ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"];
+    target.custom.is_none() && !PLAIN.contains(&target.info.group)
+}
+
+fn validate_maps(target: &Target, object: &Value, at: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if let Some(labels) = meta::labels(object) {
         errors.extend(validation::labels(labels, &at.child("labels")));
@@ -117,7 +123,7 @@ fn validate_maps(object: &Value, at: &Path) -> Vec<FieldError> {
         let problems = validation::qualified_name(finalizer);
         let path = at.child("finalizers");
         errors.extend(problems.into_iter().map(|p| FieldError::invalid(&path, finalizer, p)));
-        if !finalizer.contains('/') && !matches!(finalizer, "orphan" | "foregroundDeletion" | "kubernetes") {
+        if is_strict(target) && !finalizer.contains('/') && !matches!(finalizer, "orphan" | "foregroundDeletion" | "kubernetes") {
             let text = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid(&path, finalizer, text));
         }
@@ -154,7 +160,7 @@ fn validate_owners(object: &Value, at: &Path) -> Vec<FieldError> {
 }
 
 /// Errors in how an update changes metadata.
-pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
+pub(crate) fn validate_update(target: &Target, new: &Value, old: &Value) -> Vec<FieldError> {
     let at = Path::new("metadata");
     let mut errors = Vec::new();
     for field in ["name", "namespace", "uid", "creationTimestamp"] {
@@ -180,7 +186,7 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
             errors.push(FieldError::forbidden(&at.child("finalizers"), text));
         }
     }
-    errors.extend(validate_maps(new, &at));
+    errors.extend(validate_maps(target, new, &at));
     errors
 }
 

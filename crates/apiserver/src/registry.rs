@@ -152,7 +152,7 @@ impl Server {
         fields::set_entries(&mut new, entries);
         crate::admission::admit_update(self, call, place, subresource, &mut new, old).await?;
         services::prepare_update(target, subresource, &mut new, old);
-        let mut errors = metadata::validate_update(&new, old);
+        let mut errors = metadata::validate_update(target, &new, old);
         let (found, forgiven) = target.strategy.judge_update(subresource, &new, old);
         errors.extend(found);
         crate::custom::check_definition(target, subresource, &new, Some(old), &mut errors);

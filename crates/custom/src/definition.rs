@@ -11,7 +11,8 @@ use std::sync::Arc;
 /// As upstream lists them.
 const VERBS: [&str; 8] =
     ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
-const VERBS_WHILE_ENDING: [&str; 5] = ["delete", "deletecollection", "get", "list", "watch"];
+/// What discovery shows while a definition is being deleted.
+pub const VERBS_WHILE_ENDING: [&str; 5] = ["delete", "deletecollection", "get", "list", "watch"];
 
 /// How versions become each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +56,6 @@ pub fn is_true(definition: &Value, condition: &str) -> bool {
 impl Definition {
     /// Reads a stored definition; `None` for one that has no storage version, or whose names are too many.
     pub fn read(object: &Value) -> Option<Definition> {
-        let terminating = is_true(object, "Terminating");
         let names = &object["status"]["acceptedNames"];
         let group = text(object, "/spec/group");
         let listed = object.pointer("/spec/versions")?.as_array()?;
@@ -63,7 +63,7 @@ impl Definition {
         let storage_name = text(storage, "/name").to_owned();
         let mut versions: Vec<Version> = Vec::new();
         for version in listed {
-            versions.push(read_version(object, group, names, version, terminating)?);
+            versions.push(read_version(object, group, names, version)?);
         }
         versions.sort_by(|a, b| compare_versions(b.info.version, a.info.version));
         let storage = versions.iter().position(|version| version.info.version == storage_name)?;
@@ -75,7 +75,7 @@ impl Definition {
             conversion: conversion(object),
             established: is_true(object, "Established"),
             accepted: is_true(object, "NamesAccepted") || is_true(object, "Established"),
-            terminating,
+            terminating: is_true(object, "Terminating"),
         })
     }
 
@@ -113,7 +113,6 @@ fn read_version(
     group: &str,
     names: &Value,
     version: &Value,
-    terminating: bool,
 ) -> Option<Version> {
     let spec_names = &object["spec"]["names"];
     let group = intern(group)?;
@@ -138,7 +137,7 @@ fn read_version(
         singular: text(names, "/singular").to_owned(),
         kind,
         namespaced: object["spec"]["scope"] == "Namespaced",
-        verbs: if terminating { VERBS_WHILE_ENDING.to_vec() } else { VERBS.to_vec() },
+        verbs: VERBS.to_vec(),
         short_names: texts(names, "shortNames").map(intern).collect::<Option<_>>()?,
         categories: texts(names, "categories").map(intern).collect::<Option<_>>()?,
         storage_prefix: Some(intern(&format!("{group}/{plural}"))?),

@@ -21,6 +21,6 @@ pub mod status;
 pub mod validate;
 mod version;
 
-pub use definition::{Conversion, Definition, is_true};
+pub use definition::{Conversion, Definition, VERBS_WHILE_ENDING, is_true};
 pub use schema::Schema;
 pub use version::{Column, Scale, Version, count_at, text_at};
