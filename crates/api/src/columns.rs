@@ -54,9 +54,7 @@ const fn describe(name: &str) -> &'static str {
         b"Name" => {
             "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names"
         }
-        b"Age" | b"Created At" => {
-            AGE
-        }
+        b"Age" | b"Created At" => AGE,
         _ => "",
     }
 }

@@ -14,8 +14,8 @@ pub mod resources;
 pub mod strategy;
 
 pub use columns::{Column, columns, row, row_conditions};
-pub use intern::{MAX_NAMES, intern};
 pub use facts::{ResourceInfo, SubresourceInfo, find, find_kind, preferred, resources};
+pub use intern::{MAX_NAMES, intern};
 pub use kinds::strategy;
 pub use reset_fields::{ResetFields, reset_fields};
 pub use strategy::{Generic, Strategy};

@@ -281,7 +281,9 @@ impl ScaleFields {
     /// Gives the Scale of an object the entries that are about its replicas.
     pub fn lend(&self, parent: &Value, scale: &mut Value) -> Result<()> {
         let entries = parent.pointer("/metadata/managedFields").unwrap_or(&Value::Null);
-        let lent = self.with_replicas(|replicas| replicas.to_scale(entries)).map_err(|error| Box::new(Status::internal(error)))?;
+        let lent = self
+            .with_replicas(|replicas| replicas.to_scale(entries))
+            .map_err(|error| Box::new(Status::internal(error)))?;
         set_entries(scale, lent);
         Ok(())
     }
@@ -307,8 +309,7 @@ impl ScaleFields {
     pub fn take_back(&self, scale: &Value, parent: &mut Value) -> Result<()> {
         let entries =
             |object: &Value| object.pointer("/metadata/managedFields").cloned().unwrap_or(Value::Null);
-        let merged =
-            self.with_replicas(|replicas| replicas.to_parent(&entries(parent), &entries(scale)));
+        let merged = self.with_replicas(|replicas| replicas.to_parent(&entries(parent), &entries(scale)));
         set_entries(parent, merged.map_err(|error| Box::new(Status::internal(error)))?);
         Ok(())
     }

@@ -105,7 +105,8 @@ pub(crate) fn validate(target: &Target, object: &Value) -> Vec<FieldError> {
 
 /// Whether finalizers need a domain and a path: not where upstream's rules are those of any API.
 fn is_strict(target: &Target) -> bool {
-    const PLAIN: [&str; 3] = ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"];
+    const PLAIN: [&str; 3] =
+        ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"];
     target.custom.is_none() && !PLAIN.contains(&target.info.group)
 }
 
@@ -123,7 +124,10 @@ fn validate_maps(target: &Target, object: &Value, at: &Path) -> Vec<FieldError> 
         let problems = validation::qualified_name(finalizer);
         let path = at.child("finalizers");
         errors.extend(problems.into_iter().map(|p| FieldError::invalid(&path, finalizer, p)));
-        if is_strict(target) && !finalizer.contains('/') && !matches!(finalizer, "orphan" | "foregroundDeletion" | "kubernetes") {
+        if is_strict(target)
+            && !finalizer.contains('/')
+            && !matches!(finalizer, "orphan" | "foregroundDeletion" | "kubernetes")
+        {
             let text = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid(&path, finalizer, text));
         }

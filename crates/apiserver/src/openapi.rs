@@ -111,11 +111,8 @@ impl Documents {
     fn made(&self, served: &Served) -> MutexGuard<'_, Made> {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if made.number != served.number {
-            *made = Made {
-                number: served.number,
-                custom: std::mem::take(&mut made.custom),
-                ..Made::default()
-            };
+            *made =
+                Made { number: served.number, custom: std::mem::take(&mut made.custom), ..Made::default() };
         }
         made
     }

@@ -55,8 +55,8 @@ impl Server {
 
     /// Serves a typed request for its user.
     pub async fn serve(self: &Arc<Self>, call: &mut Call) -> Result<Reply> {
-        let target =
-            Target::find(self, &call.request.resource).ok_or_else(|| Box::new(Status::resource_not_found()))?;
+        let target = Target::find(self, &call.request.resource)
+            .ok_or_else(|| Box::new(Status::resource_not_found()))?;
         self.authz.authorize(self, &Attributes::of(call))?;
         let _room = self.flow.enter(&call.user, call.verb())?;
         let started = self.env.instant();

@@ -7,10 +7,10 @@ use client::{Options, Verb};
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::Target;
 use crate::resource::{self, Asked};
 use crate::session::{Session, server_error};
 use crate::table::{Style, align, columns, headers, rows};
-use crate::Target;
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const JSON: &str = "application/json";

@@ -9,8 +9,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// As upstream lists them.
-const VERBS: [&str; 8] =
-    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 /// What discovery shows while a definition is being deleted.
 pub const VERBS_WHILE_ENDING: [&str; 5] = ["delete", "deletecollection", "get", "list", "watch"];
 
@@ -108,12 +107,7 @@ fn conversion(object: &Value) -> Conversion {
     }
 }
 
-fn read_version(
-    object: &Value,
-    group: &str,
-    names: &Value,
-    version: &Value,
-) -> Option<Version> {
+fn read_version(object: &Value, group: &str, names: &Value, version: &Value) -> Option<Version> {
     let spec_names = &object["spec"]["names"];
     let group = intern(group)?;
     let name = intern(text(version, "/name"))?;

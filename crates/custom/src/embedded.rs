@@ -105,10 +105,17 @@ mod tests {
         };
         assert!(errors(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}})).is_empty());
         assert_eq!(errors(json!({})), ["pod.apiVersion: Required value", "pod.kind: Required value"]);
-        let found = errors(json!({"apiVersion": "a/b/c", "kind": "", "metadata": {"name": "a/b", "namespace": "A", "labels": {"a b": ""}}}));
-        assert_eq!(found[0], r#"pod.apiVersion: Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c"#);
+        let found = errors(
+            json!({"apiVersion": "a/b/c", "kind": "", "metadata": {"name": "a/b", "namespace": "A", "labels": {"a b": ""}}}),
+        );
+        assert_eq!(
+            found[0],
+            r#"pod.apiVersion: Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c"#
+        );
         assert_eq!(found[1], r#"pod.kind: Invalid value: "": must not be empty"#);
         assert_eq!(found[2], r#"pod.metadata.name: Invalid value: "a/b": may not contain '/'"#);
-        assert!(found[3].starts_with("pod.metadata.namespace: ") && found[4].starts_with("pod.metadata.labels: "));
+        assert!(
+            found[3].starts_with("pod.metadata.namespace: ") && found[4].starts_with("pod.metadata.labels: ")
+        );
     }
 }

@@ -318,7 +318,10 @@ mod tests {
         let error = coerce(&mut json!({"kind": 1}), &sample()).unwrap_err();
         assert_eq!(error.to_string(), "kind: Invalid value: 1: must be a string");
         let error = coerce(&mut json!({"metadata": {"labels": 1}}), &sample()).unwrap_err();
-        assert!(error.to_string().starts_with("metadata: Invalid value: {\"labels\":1}: json: cannot unmarshal"), "{error}");
+        assert!(
+            error.to_string().starts_with("metadata: Invalid value: {\"labels\":1}: json: cannot unmarshal"),
+            "{error}"
+        );
     }
 
     fn values() -> impl Strategy<Value = Value> {
@@ -330,8 +333,17 @@ mod tests {
         ];
         leaf.prop_recursive(4, 40, 5, |inner| {
             let name = prop_oneof![
-                Just("spec"), Just("replicas"), Just("none"), Just("open"), Just("closed"), Just("map"),
-                Just("list"), Just("a"), Just("b"), Just("c"), Just("z")
+                Just("spec"),
+                Just("replicas"),
+                Just("none"),
+                Just("open"),
+                Just("closed"),
+                Just("map"),
+                Just("list"),
+                Just("a"),
+                Just("b"),
+                Just("c"),
+                Just("z")
             ];
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),

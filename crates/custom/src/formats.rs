@@ -223,7 +223,8 @@ fn is_credit_card(text: &str) -> bool {
         _ => false,
     };
     let doubled = |digit: u32| if digit * 2 > 9 { digit * 2 - 9 } else { digit * 2 };
-    let sum: u32 = (0..).zip(number.iter().rev()).map(|(at, d)| if at % 2 == 1 { doubled(*d) } else { *d }).sum();
+    let sum: u32 =
+        (0..).zip(number.iter().rev()).map(|(at, d)| if at % 2 == 1 { doubled(*d) } else { *d }).sum();
     known && sum % 10 == 0
 }
 
@@ -231,7 +232,8 @@ fn is_ssn(text: &str) -> bool {
     let plain: String = text.chars().filter(|c| c.is_ascii_digit()).collect();
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let separators = shape.replace(' ', "-");
-    digits(&plain, 9) && matches!(separators.as_str(), "000-00-0000" | "000000000" | "00000-0000" | "000-000000")
+    digits(&plain, 9)
+        && matches!(separators.as_str(), "000-00-0000" | "000000000" | "00000-0000" | "000-000000")
 }
 
 fn is_rgb(text: &str) -> bool {
@@ -278,7 +280,8 @@ fn is_duration(text: &str) -> bool {
     if apimachinery::time::parse_go_duration(text).is_some() {
         return true;
     }
-    const EXACT: [&str; 14] = ["ns", "us", "µs", "ms", "s", "m", "h", "hr", "d", "w", "wk", "sec", "min", "day"];
+    const EXACT: [&str; 14] =
+        ["ns", "us", "µs", "ms", "s", "m", "h", "hr", "d", "w", "wk", "sec", "min", "day"];
     const PREFIX: [&str; 8] = ["nano", "micro", "milli", "sec", "min", "hour", "day", "week"];
     let mut rest = text;
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
@@ -318,7 +321,11 @@ mod tests {
             ("rgbcolor", &["rgb(1,2,3)"], &["rgb(1,2)", "rgb(1,2,256)"]),
             ("byte", &["aGk="], &["a"]),
             ("date", &["2024-02-29"], &["2023-02-29", "2024-2-1"]),
-            ("date-time", &["2014-12-15T19:30:20.000Z", "2014-12-15t19:30:20+01:00"], &["2014-12-15", "2014-12-15T24:00:00Z"]),
+            (
+                "date-time",
+                &["2014-12-15T19:30:20.000Z", "2014-12-15t19:30:20+01:00"],
+                &["2014-12-15", "2014-12-15T24:00:00Z"],
+            ),
             ("duration", &["1h2m", "22 ns", "3 days"], &["x", "3", "3 lightyears"]),
             ("k8s-short-name", &["a-b"], &["A", "a.b"]),
             ("k8s-long-name", &["a.b"], &["a..b"]),

@@ -79,9 +79,16 @@ mod tests {
         let errors: Vec<String> = duplicates(&schema, &object).iter().map(ToString::to_string).collect();
         assert_eq!(
             errors,
-            [r#"map[1]: Duplicate value: {"k":"x"}"#, "map[3]: Duplicate value: {}", r#"set[2]: Duplicate value: "a""#]
+            [
+                r#"map[1]: Duplicate value: {"k":"x"}"#,
+                "map[3]: Duplicate value: {}",
+                r#"set[2]: Duplicate value: "a""#
+            ]
         );
         let errors = duplicates(&schema, &json!({"map": [1, {}]}));
-        assert_eq!(errors[0].to_string(), "map[0]: Invalid value: 1: must be an object for an array of list-type map");
+        assert_eq!(
+            errors[0].to_string(),
+            "map[0]: Invalid value: 1: must be an object for an array of list-type map"
+        );
     }
 }

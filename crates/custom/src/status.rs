@@ -183,9 +183,8 @@ fn structural(definition: &mut Value, now: Time) {
 fn approval(definition: &mut Value, now: Time) {
     const KIND: &str = "KubernetesAPIApprovalPolicyConformant";
     let group = text(&definition["spec"], "group");
-    let protected = |domain: &str| {
-        group == domain || group.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
-    };
+    let protected =
+        |domain: &str| group == domain || group.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
     if !protected("k8s.io") && !protected("kubernetes.io") {
         return;
     }
@@ -201,7 +200,8 @@ fn approval(definition: &mut Value, now: Time) {
     } else if is_url {
         ("True", "ApprovedAnnotation", format!("approved in {annotation}"))
     } else {
-        let message = format!("{needs} with either a URL or a reason starting with \"unapproved\", {APPROVAL_HELP}");
+        let message =
+            format!("{needs} with either a URL or a reason starting with \"unapproved\", {APPROVAL_HELP}");
         ("False", "InvalidAnnotation", message)
     };
     set_condition(definition, (KIND, status, reason, message), now);
@@ -210,7 +210,8 @@ fn approval(definition: &mut Value, now: Time) {
 /// What a definition is marked with when it is deleted.
 pub fn mark_deleted(definition: &mut Value, now: Time) {
     meta::add_finalizer(definition, CLEANUP);
-    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon".into();
+    let message =
+        "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon".into();
     set_condition(definition, ("Terminating", "True", "InstanceDeletionPending", message), now);
 }
 
@@ -285,7 +286,10 @@ mod tests {
 
         let second = definition("gadgets", "Widget", &["wd", "gd"]);
         let second = plan(&second, &[&first, &second], now()).unwrap();
-        assert_eq!(condition(&second, "NamesAccepted"), "False ListKindConflict: \"WidgetList\" is already in use");
+        assert_eq!(
+            condition(&second, "NamesAccepted"),
+            "False ListKindConflict: \"WidgetList\" is already in use"
+        );
         assert_eq!(condition(&second, "Established"), "False NotAccepted: not all names are accepted");
         assert!(plan(&second, &[&first, &second], now()).is_none());
         // Once the first is gone.
@@ -310,7 +314,10 @@ mod tests {
             asked["spec"]["group"] = "x.k8s.io".into();
             meta::set_annotation(&mut asked, APPROVAL, annotation);
             let planned = plan(&asked, &[], now()).unwrap();
-            assert!(condition(&planned, "KubernetesAPIApprovalPolicyConformant").starts_with(want), "{planned}");
+            assert!(
+                condition(&planned, "KubernetesAPIApprovalPolicyConformant").starts_with(want),
+                "{planned}"
+            );
         }
     }
 

@@ -404,8 +404,11 @@ fn alternatives(limits: &Limits, value: &Value, old: Option<&Value>, name: &str)
         if count == 1 {
             good.into_iter().for_each(|tried| found.merge(tried));
         } else {
-            let how =
-                if count == 0 { "Found none valid".into() } else { format!("Found {count} valid alternatives") };
+            let how = if count == 0 {
+                "Found none valid".into()
+            } else {
+                format!("Found {count} valid alternatives")
+            };
             found.whole(name, &format!("must validate one and only one schema (oneOf). {how}"));
             if let Some(tried) = best {
                 found.merge(tried);

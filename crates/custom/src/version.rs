@@ -265,7 +265,9 @@ impl Strategy for Version {
     fn bumps_generation(&self, new: &Value, old: &Value) -> bool {
         let content = |object: &Value| -> Map<String, Value> {
             let map = object.as_object().into_iter().flatten();
-            map.filter(|(name, _)| *name != "metadata").map(|(name, value)| (name.clone(), value.clone())).collect()
+            map.filter(|(name, _)| *name != "metadata")
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
         };
         content(new) != content(old)
     }
@@ -283,7 +285,8 @@ fn set(map: &mut Map<String, Value>, field: &str, value: Option<Value>) {
 }
 
 fn finalizer_warnings(finalizer: &str) -> Vec<String> {
-    let named = |problem: &str| format!("metadata.finalizers: {}: {problem}", apimachinery::go::quote(finalizer));
+    let named =
+        |problem: &str| format!("metadata.finalizers: {}: {problem}", apimachinery::go::quote(finalizer));
     let mut found: Vec<String> =
         validation::qualified_name(finalizer).iter().map(|problem| named(problem)).collect();
     if !finalizer.contains('/') && !matches!(finalizer, "orphan" | "foregroundDeletion" | "kubernetes") {

@@ -95,7 +95,8 @@ impl Catalog {
     /// The custom resources as of every event that anybody can have seen.
     pub fn served(&self) -> Arc<Served> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = state.watcher.as_mut().map(|watcher| watcher.ready().map(|batch| !batch.events.is_empty()));
+        let news =
+            state.watcher.as_mut().map(|watcher| watcher.ready().map(|batch| !batch.events.is_empty()));
         if !matches!(news, Some(Ok(false))) {
             self.reload(&mut state);
         }
@@ -130,9 +131,8 @@ impl Catalog {
             return None;
         };
         let definition = Arc::new(definition);
-        let same = before.filter(|known| {
-            known.spec == object["spec"] && known.definition.uid == definition.uid
-        });
+        let same =
+            before.filter(|known| known.spec == object["spec"] && known.definition.uid == definition.uid);
         let since = same.map_or(entry.mod_revision, |known| known.since);
         self.store.register(&format!("/registry/{}/", definition.stored().info.storage_prefix?));
         let target = |version: &Arc<Version>| Custom::target(definition.clone(), version.clone(), since);

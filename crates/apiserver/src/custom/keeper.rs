@@ -51,7 +51,9 @@ async fn any(changes: Vec<watch::Receiver<u64>>) {
     if changes.is_empty() {
         return std::future::pending().await;
     }
-    let waits = changes.into_iter().map(|mut change| async move { change.changed().await.unwrap_or_default() }.boxed());
+    let waits = changes
+        .into_iter()
+        .map(|mut change| async move { change.changed().await.unwrap_or_default() }.boxed());
     select_all(waits).await;
 }
 
@@ -151,7 +153,11 @@ impl Keeper {
     }
 
     /// Writes a status; what `change` leaves alone is not written.
-    async fn write(&self, object: &Value, change: impl Fn(&Value) -> Option<Value> + Send + Sync) -> Result<()> {
+    async fn write(
+        &self,
+        object: &Value,
+        change: impl Fn(&Value) -> Option<Value> + Send + Sync,
+    ) -> Result<()> {
         let target = definitions();
         let place = Place::new(&target, "", meta::name(object));
         let mut call = self.call(Verb::Update, &target, meta::name(object));

@@ -26,7 +26,10 @@ pub(super) fn all(rules: &[Rule], spine: &Schema, decl: Option<&Arc<Decl>>) -> V
     }
     let Some(decl) = decl else {
         let hidden = || Err("failed to convert to declType for CEL validation rules".to_owned());
-        return rules.iter().map(|rule| Compiled { program: Some(hidden()), ..Compiled::empty(rule) }).collect();
+        return rules
+            .iter()
+            .map(|rule| Compiled { program: Some(hidden()), ..Compiled::empty(rule) })
+            .collect();
     };
     let env = Env::new().with("self", decl.clone());
     let plain = env.clone().with("oldSelf", decl.clone());

@@ -119,7 +119,9 @@ impl Check<'_> {
         }
         if compiled.uses_old {
             if let Some(fixed) = fixed {
-                let detail = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {fixed}");
+                let detail = format!(
+                    "oldSelf cannot be used on the uncorrelatable portion of the schema within {fixed}"
+                );
                 self.errors.push(FieldError::invalid(&at_rule, rule.rule.as_str(), detail));
             }
         } else if let Some(optional) = rule.optional_old_self {

@@ -99,7 +99,9 @@ impl Check {
         }
         match new {
             Value::Array(items) => {
-                let (Some(rules), Some(below)) = (&rules.items, schema.items.as_deref()) else { return Ok(()) };
+                let (Some(rules), Some(below)) = (&rules.items, schema.items.as_deref()) else {
+                    return Ok(());
+                };
                 for (index, item) in items.iter().enumerate() {
                     let before = old_item(schema, old, item);
                     let next = ratchet.below(before.map(|before| (below, item, before)), "");
@@ -172,7 +174,8 @@ impl Check {
     }
 
     fn out_of_budget(&mut self, path: &Path, ty: Type) {
-        let detail = "validation failed due to running out of cost budget, no further validation rules will be run";
+        let detail =
+            "validation failed due to running out of cost budget, no further validation rules will be run";
         self.invalid(path, ty, detail.into());
     }
 
@@ -263,7 +266,12 @@ impl Check {
     }
 
     /// The message that an expression makes; `None` if it makes none that can be used.
-    fn message(&mut self, program: &Program, source: &str, names: &Names<'_>) -> Result<Option<String>, String> {
+    fn message(
+        &mut self,
+        program: &Program,
+        source: &str,
+        names: &Names<'_>,
+    ) -> Result<Option<String>, String> {
         let mut budget = Budget::new(MAX_CALL_COST);
         let outcome = program.eval(names, &mut budget);
         let used = i64::try_from(budget.used).unwrap_or(i64::MAX);

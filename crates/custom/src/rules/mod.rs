@@ -56,7 +56,9 @@ impl Rules {
         let property = |(name, rules): (&String, &Schema)| {
             let spine = spine.properties.get(name)?;
             let decl = match (&decl.as_ref()?.shape, cel::escape(name)) {
-                (cel::Shape::Object(object), Some(escaped)) => Some(object.fields.get(&escaped)?.decl.clone()),
+                (cel::Shape::Object(object), Some(escaped)) => {
+                    Some(object.fields.get(&escaped)?.decl.clone())
+                }
                 (_, None) => Some(Arc::new(decl::of(spine, spine.embedded)?)),
                 _ => None,
             };

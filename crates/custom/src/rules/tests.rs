@@ -24,24 +24,55 @@ fn with(rules: Value) -> Value {
 #[test]
 fn broken_rules_say_so() {
     let table = [
-        (json!([{"rule": "self.replicas <= self.max"}]), "spec: Invalid value: failed rule: self.replicas <= self.max"),
-        (json!([{"rule": "self.replicas <= self.max", "message": " too many "}]), "spec: Invalid value: too many"),
-        (json!([{"rule": "self.replicas <= self.max", "messageExpression": "'more than ' + string(self.max)"}]), "spec: Invalid value: more than 2"),
-        (json!([{"rule": "self.replicas <= self.max", "message": "m", "messageExpression": "'a\\nb'"}]), "spec: Invalid value: m"),
-        (json!([{"rule": "self.replicas <= self.max", "reason": "FieldValueForbidden", "fieldPath": ".replicas"}]), "spec.replicas: Forbidden: failed rule: self.replicas <= self.max"),
-        (json!([{"rule": "self.replicas <= self.max", "reason": "FieldValueRequired"}]), "spec: Required value: failed rule: self.replicas <= self.max"),
-        (json!([{"rule": "self.name == 'x'"}]), "spec: Invalid value: \"object\": no such key: name evaluating rule: self.name == 'x'"),
-        (json!([{"rule": "self.port < 5"}]), "spec: Invalid value: \"object\": 'no such overload': call arguments did not match a supported operator, function or macro signature for rule: self.port < 5"),
-        (json!([{"rule": "self.names.all(a, self.names.all(b, a + b != 'x'))"}]), "spec: Invalid value: \"object\": 'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds limit for rule: self.names.all(a, self.names.all(b, a + b != 'x'))"),
+        (
+            json!([{"rule": "self.replicas <= self.max"}]),
+            "spec: Invalid value: failed rule: self.replicas <= self.max",
+        ),
+        (
+            json!([{"rule": "self.replicas <= self.max", "message": " too many "}]),
+            "spec: Invalid value: too many",
+        ),
+        (
+            json!([{"rule": "self.replicas <= self.max", "messageExpression": "'more than ' + string(self.max)"}]),
+            "spec: Invalid value: more than 2",
+        ),
+        (
+            json!([{"rule": "self.replicas <= self.max", "message": "m", "messageExpression": "'a\\nb'"}]),
+            "spec: Invalid value: m",
+        ),
+        (
+            json!([{"rule": "self.replicas <= self.max", "reason": "FieldValueForbidden", "fieldPath": ".replicas"}]),
+            "spec.replicas: Forbidden: failed rule: self.replicas <= self.max",
+        ),
+        (
+            json!([{"rule": "self.replicas <= self.max", "reason": "FieldValueRequired"}]),
+            "spec: Required value: failed rule: self.replicas <= self.max",
+        ),
+        (
+            json!([{"rule": "self.name == 'x'"}]),
+            "spec: Invalid value: \"object\": no such key: name evaluating rule: self.name == 'x'",
+        ),
+        (
+            json!([{"rule": "self.port < 5"}]),
+            "spec: Invalid value: \"object\": 'no such overload': call arguments did not match a supported operator, function or macro signature for rule: self.port < 5",
+        ),
+        (
+            json!([{"rule": "self.names.all(a, self.names.all(b, a + b != 'x'))"}]),
+            "spec: Invalid value: \"object\": 'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds limit for rule: self.names.all(a, self.names.all(b, a + b != 'x'))",
+        ),
     ];
     let names: Vec<Value> = (0..1000).map(|n| format!("n{n}").into()).collect();
     for (rules, want) in table {
-        let found = errors(&with(rules), json!({"replicas": 3, "max": 2, "port": "http", "names": names}), None);
+        let found =
+            errors(&with(rules), json!({"replicas": 3, "max": 2, "port": "http", "names": names}), None);
         assert_eq!(found, [want]);
     }
     let inner = json!({"type": "object", "properties": {"a": {"type": "string", "x-kubernetes-validations": [{"rule": "self.size() < 3"}]}},
         "additionalProperties": null});
-    assert_eq!(errors(&inner, json!({"a": "long"}), None), [r#"spec.a: Invalid value: "long": failed rule: self.size() < 3"#]);
+    assert_eq!(
+        errors(&inner, json!({"a": "long"}), None),
+        [r#"spec.a: Invalid value: "long": failed rule: self.size() < 3"#]
+    );
 }
 
 #[test]
@@ -53,14 +84,20 @@ fn transitions_see_what_was() {
         errors(&schema, json!({"replicas": 1}), Some(json!({"replicas": 2}))),
         ["spec: Invalid value: failed rule: self.replicas >= oldSelf.replicas"]
     );
-    let schema = with(json!([{"rule": "oldSelf.hasValue() ? self.replicas == oldSelf.value().replicas : self.replicas == 1", "optionalOldSelf": true, "message": "m"}]));
+    let schema = with(
+        json!([{"rule": "oldSelf.hasValue() ? self.replicas == oldSelf.value().replicas : self.replicas == 1", "optionalOldSelf": true, "message": "m"}]),
+    );
     assert_eq!(errors(&schema, json!({"replicas": 2}), None), ["spec: Invalid value: m"]);
     assert!(errors(&schema, json!({"replicas": 2}), Some(json!({"replicas": 2}))).is_empty());
     // Items of maps are found by their key, entries by name.
     let item = json!({"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "integer"}},
         "x-kubernetes-validations": [{"rule": "self.v >= oldSelf.v"}]});
     let list = json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": item});
-    let found = errors(&list, json!([{"k": "b", "v": 1}, {"k": "a", "v": 1}]), Some(json!([{"k": "a", "v": 2}, {"k": "b", "v": 0}])));
+    let found = errors(
+        &list,
+        json!([{"k": "b", "v": 1}, {"k": "a", "v": 1}]),
+        Some(json!([{"k": "a", "v": 2}, {"k": "b", "v": 0}])),
+    );
     assert_eq!(found, ["spec[1]: Invalid value: failed rule: self.v >= oldSelf.v"]);
     let map = json!({"type": "object", "additionalProperties": item});
     let found = errors(&map, json!({"x": {"v": 1}, "y": {"v": 0}}), Some(json!({"x": {"v": 2}})));
@@ -79,15 +116,20 @@ fn what_did_not_change_is_warned_about() {
 
 #[test]
 fn metadata_and_branches_are_seen() {
-    let root = Schema::read(&json!({"type": "object", "x-kubernetes-validations": [{"rule": "self.metadata.name.startsWith('a')"}],
+    let root = Schema::read(
+        &json!({"type": "object", "x-kubernetes-validations": [{"rule": "self.metadata.name.startsWith('a')"}],
         "properties": {"spec": {"type": "string", "x-kubernetes-validations": [{"rule": "true"}],
-            "allOf": [{"x-kubernetes-validations": [{"rule": "self != 'x'", "message": "no x"}]}]}}}));
+            "allOf": [{"x-kubernetes-validations": [{"rule": "self != 'x'", "message": "no x"}]}]}}}),
+    );
     let rules = Rules::of_resource(&root).expect("there are rules");
     let judged = rules.check(&root, &json!({"metadata": {"name": "b"}, "spec": "x"}), None);
     let errors: Vec<String> = judged.errors.iter().map(ToString::to_string).collect();
     assert_eq!(
         errors,
-        ["<nil>: Invalid value: failed rule: self.metadata.name.startsWith('a')", r#"spec: Invalid value: "x": no x"#]
+        [
+            "<nil>: Invalid value: failed rule: self.metadata.name.startsWith('a')",
+            r#"spec: Invalid value: "x": no x"#
+        ]
     );
 }
 
@@ -113,7 +155,9 @@ fn definitions_are_judged_by_type_and_cost() {
     let found = definition_errors(list("self.all(a, self.all(b, a != b))", None));
     assert_eq!(
         found[0],
-        format!("{PATH}.x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)")
+        format!(
+            "{PATH}.x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
+        )
     );
     assert_eq!(
         found[1..],
@@ -123,7 +167,10 @@ fn definitions_are_judged_by_type_and_cost() {
         ]
     );
     for (rule, want) in [
-        (json!({"rule": "self.replicas == 'x'"}), "compilation failed: ERROR: <input>:1:15: found no matching overload for '_==_' applied to '(int, string)'"),
+        (
+            json!({"rule": "self.replicas == 'x'"}),
+            "compilation failed: ERROR: <input>:1:15: found no matching overload for '_==_' applied to '(int, string)'",
+        ),
         (json!({"rule": "self.replicas"}), "cel expression must evaluate to a bool"),
         (json!({"rule": "true", "messageExpression": "1"}), "messageExpression must evaluate to a string"),
     ] {
@@ -131,8 +178,19 @@ fn definitions_are_judged_by_type_and_cost() {
         assert!(found.len() == 1 && found[0].contains(want), "{found:?}");
     }
     let found = definition_errors(with(json!([{"rule": "true", "optionalOldSelf": true}])));
-    assert_eq!(found, [format!("{PATH}.x-kubernetes-validations[0].optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule")]);
-    let item = json!({"type": "string", "maxLength": 3, "x-kubernetes-validations": [{"rule": "self == oldSelf"}]});
+    assert_eq!(
+        found,
+        [format!(
+            "{PATH}.x-kubernetes-validations[0].optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule"
+        )]
+    );
+    let item =
+        json!({"type": "string", "maxLength": 3, "x-kubernetes-validations": [{"rule": "self == oldSelf"}]});
     let found = definition_errors(json!({"type": "array", "maxItems": 3, "items": item}));
-    assert_eq!(found, [format!("{PATH}.items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": oldSelf cannot be used on the uncorrelatable portion of the schema within {PATH}")]);
+    assert_eq!(
+        found,
+        [format!(
+            "{PATH}.items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": oldSelf cannot be used on the uncorrelatable portion of the schema within {PATH}"
+        )]
+    );
 }

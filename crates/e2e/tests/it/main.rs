@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod crash;
+mod custom_resources;
 #[cfg(feature = "kube-rs")]
 mod kube_rs;
 mod lifecycle;

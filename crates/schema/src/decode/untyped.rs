@@ -127,6 +127,8 @@ mod tests {
         assert_eq!(texts, ["duplicate field \"a[0].b\"", "duplicate field \"a\""]);
         let read = decode_untyped(Format::Yaml, b"a: {b: 1}\nc: [x]\n").unwrap();
         assert_eq!(read.object, serde_json::json!({"a": {"b": 1}, "c": ["x"]}));
-        assert!(decode_untyped(Format::Json, b"{").is_err() && decode_untyped(Format::Json, b"{} x").is_err());
+        assert!(
+            decode_untyped(Format::Json, b"{").is_err() && decode_untyped(Format::Json, b"{} x").is_err()
+        );
     }
 }
