@@ -8,6 +8,7 @@ mod admission;
 mod authn;
 mod authz;
 mod bootstrap;
+mod callout;
 mod codec;
 mod config;
 mod connection_tls;

@@ -4,7 +4,7 @@
 use crate::context::{Body, Call, Result};
 use crate::resources::Target;
 use crate::server::Server;
-use crate::{codec, fields, limits, metadata, services};
+use crate::{fields, limits, metadata, services};
 use apimachinery::{FieldError, Status, meta};
 use client::{Patch, Verb};
 use serde_json::Value;
@@ -54,6 +54,34 @@ impl Updated {
     }
 }
 
+/// Why a write did not happen.
+pub(crate) enum Unwritten {
+    Store(store::Error),
+    /// The object could not be made into what is stored.
+    Refused(Box<Status>),
+}
+
+impl From<store::Error> for Unwritten {
+    fn from(error: store::Error) -> Unwritten {
+        Unwritten::Store(error)
+    }
+}
+
+impl From<Box<Status>> for Unwritten {
+    fn from(status: Box<Status>) -> Unwritten {
+        Unwritten::Refused(status)
+    }
+}
+
+impl Unwritten {
+    pub fn status(self, place: &Place) -> Box<Status> {
+        match self {
+            Unwritten::Store(error) => store_status(place, &error),
+            Unwritten::Refused(status) => status,
+        }
+    }
+}
+
 /// Turns a store error into what the client sees.
 pub(crate) fn store_status(place: &Place, error: &store::Error) -> Box<Status> {
     let resource = place.target.group_resource();
@@ -81,7 +109,8 @@ impl Server {
     /// The current object, up to date with every acknowledged write.
     pub(crate) async fn current(&self, place: &Place) -> Result<Arc<Entry>> {
         self.store.consistent().await.map_err(|error| store_status(place, &error))?;
-        self.store.get(&place.key()).ok_or_else(|| place.not_found())
+        let entry = self.store.get(&place.key()).ok_or_else(|| place.not_found())?;
+        self.present_one(&place.target, entry).await
     }
 
     /// Stores a new object whose every field is settled. If it is too large, its managed fields go
@@ -90,14 +119,14 @@ impl Server {
         &self,
         place: &Place,
         object: &mut Value,
-    ) -> std::result::Result<Arc<Entry>, store::Error> {
-        let stored = codec::encode(&place.target.to_stored(object));
+    ) -> std::result::Result<Arc<Entry>, Unwritten> {
+        let stored = self.stored_bytes(&place.target, object).await?;
         let created = self.store.create(&place.key(), stored, self.ttl(&place.target)).await;
         if matches!(created, Err(store::Error::TooLarge { .. })) && !fields::take_entries(object).is_null() {
-            let stored = codec::encode(&place.target.to_stored(object));
-            return self.store.create(&place.key(), stored, self.ttl(&place.target)).await;
+            let stored = self.stored_bytes(&place.target, object).await?;
+            return Ok(self.store.create(&place.key(), stored, self.ttl(&place.target)).await?);
         }
-        created
+        Ok(created?)
     }
 
     /// Reads, changes and writes an object until nobody came in between. `change` gets the current
@@ -119,15 +148,25 @@ impl Server {
             }
             let new = self.settle_update(call, place, subresource, asked, &old).await?;
             match self.replace(call, place, &entry, &old, new).await {
-                Err(store::Error::Conflict(_)) => {}
-                Err(error) => return Err(store_status(place, &error)),
+                Err(Unwritten::Store(store::Error::Conflict(_))) => {}
+                Err(unwritten) => return Err(unwritten.status(place)),
                 Ok(updated) => {
+                    let updated = self.present_updated(&place.target, updated).await?;
                     services::after_update(self, &place.target, &old, &updated).await;
                     return Ok(updated);
                 }
             }
         }
         Err(Box::new(Status::modified(&place.target.group_resource(), &place.name)))
+    }
+
+    async fn present_updated(&self, target: &Target, updated: Updated) -> Result<Updated> {
+        Ok(match updated {
+            Updated::Written(entry) => Updated::Written(self.present_one(target, entry).await?),
+            Updated::Same(entry) => Updated::Same(self.present_one(target, entry).await?),
+            Updated::Deleted(event) => Updated::Deleted(self.present_event(target, event).await?),
+            would @ Updated::Would(_) => would,
+        })
     }
 
     /// Defaulting, preparation, admission and validation of an update.
@@ -173,7 +212,7 @@ impl Server {
         entry: &Arc<Entry>,
         old: &Value,
         mut new: Value,
-    ) -> std::result::Result<Updated, store::Error> {
+    ) -> std::result::Result<Updated, Unwritten> {
         meta::set_resource_version(&mut new, Some(entry.mod_revision));
         schema::apply::restore_times(&mut new, old);
         let goes = meta::is_deleting(old) && !is_held(&place.target, &new) && grace_is_over(old);
@@ -185,8 +224,10 @@ impl Server {
             let event = self.store.delete(&place.key(), Some(entry.mod_revision)).await?;
             return Ok(Updated::Deleted(event));
         }
-        let stored = codec::encode(&place.target.to_stored(&new));
-        if stored == entry.value {
+        let stored = self.stored_bytes(&place.target, &new).await?;
+        // What was read may have been converted; what is there may not.
+        let raw = self.store.get(&place.key()).filter(|raw| raw.mod_revision == entry.mod_revision);
+        if raw.is_some_and(|raw| raw.value == stored) {
             return Ok(Updated::Same(entry.clone()));
         }
         let (key, ttl) = (place.key(), self.ttl(&place.target));
@@ -197,7 +238,7 @@ impl Server {
             && !fields::take_entries(&mut new).is_null()
         {
             // An object that has become too large loses its managed fields first.
-            let stored = codec::encode(&place.target.to_stored(&new));
+            let stored = self.stored_bytes(&place.target, &new).await?;
             return Ok(Updated::Written(self.store.update(&key, stored, entry.mod_revision, ttl).await?));
         }
         Ok(Updated::Written(written?))

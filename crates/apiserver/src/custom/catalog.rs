@@ -1,14 +1,16 @@
 //! Which custom resources there are. Nobody tells: whoever asks looks whether definitions have changed in the
 //! store's cache since the last time, so that what a client has seen of a definition is always served.
 
+use super::convert::Converter;
 use super::resource::Custom;
 use crate::resources::Target;
 use apimachinery::gvk::GroupVersionResource;
-use custom::{Definition, Version};
+use custom::{Conversion, Definition, Version};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Entry, Store, Watcher};
+use tokio::sync::watch;
 
 /// Where definitions are stored.
 pub(crate) fn definitions_prefix() -> String {
@@ -37,6 +39,9 @@ struct Known {
     /// The revision since which objects are stored as the definition says now.
     since: u64,
     spec: Value,
+    converter: Option<Arc<Converter>>,
+    /// Lives as long as the definition says the same.
+    life: Arc<watch::Sender<()>>,
     /// One for each version that is served.
     targets: Vec<Target>,
 }
@@ -65,7 +70,9 @@ impl Served {
     pub fn stored(&self, name: &str) -> Option<Target> {
         let known = self.definitions.get(name)?;
         let definition = &known.definition;
-        Some(Custom::target(definition.clone(), definition.stored().clone(), known.since))
+        let (converter, life) = (known.converter.clone(), known.life.subscribe());
+        let version = definition.stored().clone();
+        Some(Custom::target(definition.clone(), version, converter, life, known.since))
     }
 }
 
@@ -135,12 +142,25 @@ impl Catalog {
             before.filter(|known| known.spec == object["spec"] && known.definition.uid == definition.uid);
         let since = same.map_or(entry.mod_revision, |known| known.since);
         self.store.register(&format!("/registry/{}/", definition.stored().info.storage_prefix?));
-        let target = |version: &Arc<Version>| Custom::target(definition.clone(), version.clone(), since);
+        let converter = match (same, &definition.conversion) {
+            (Some(known), _) => known.converter.clone(),
+            (None, Conversion::None) => None,
+            (None, Conversion::Webhook { client, reviews }) => {
+                Some(Arc::new(Converter::new(client, reviews)))
+            }
+        };
+        let life = same.map_or_else(|| Arc::new(watch::Sender::new(())), |known| known.life.clone());
+        let target = |version: &Arc<Version>| {
+            let converter = converter.clone();
+            Custom::target(definition.clone(), version.clone(), converter, life.subscribe(), since)
+        };
         Some(Arc::new(Known {
             targets: definition.served().map(target).collect(),
+            life,
             revision: entry.mod_revision,
             since,
             spec: object["spec"].clone(),
+            converter,
             definition,
         }))
     }

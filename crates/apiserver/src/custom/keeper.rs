@@ -74,6 +74,8 @@ struct Keeper {
 
 impl Keeper {
     async fn round(&mut self) -> Round {
+        // Whoever watches a resource learns from this that its definition has changed.
+        let _served = self.server.custom.served();
         let snapshot = self.server.store.list(&definitions_prefix());
         let mut round = Round { revision: snapshot.revision, ..Round::default() };
         let trees: Vec<Arc<Value>> = snapshot.iter().map(|entry| crate::codec::tree(entry)).collect();

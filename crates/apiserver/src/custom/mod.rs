@@ -2,6 +2,7 @@
 //! becomes of their definitions (`keeper`), and how versions become each other (`convert`).
 
 mod catalog;
+mod convert;
 pub(crate) mod keeper;
 pub(crate) mod resource;
 

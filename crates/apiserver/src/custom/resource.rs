@@ -1,5 +1,6 @@
 //! Objects of a custom resource, between what is stored and what a version shows.
 
+use super::convert::Converter;
 use crate::resources::{Shared, Target};
 use apimachinery::meta;
 use custom::{Definition, Version};
@@ -7,22 +8,33 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
 use store::Entry;
+use tokio::sync::watch;
 
 /// A version of a custom resource that is served.
 pub(crate) struct Custom {
     pub definition: Arc<Definition>,
     pub version: Arc<Version>,
+    /// Who converts, if more than a name differs between versions.
+    pub converter: Option<Arc<Converter>>,
+    /// Ends when the definition is another one, or gone: what was shown by it must be shown anew.
+    pub life: watch::Receiver<()>,
     /// Objects that were written after this revision are as the definition wants them.
     since: u64,
 }
 
 impl Custom {
-    pub fn target(definition: Arc<Definition>, version: Arc<Version>, since: u64) -> Target {
+    pub fn target(
+        definition: Arc<Definition>,
+        version: Arc<Version>,
+        converter: Option<Arc<Converter>>,
+        life: watch::Receiver<()>,
+        since: u64,
+    ) -> Target {
         Target {
             info: Shared::Counted(version.info.clone()),
             stored: Shared::Counted(definition.stored().info.clone()),
             strategy: Shared::Counted(version.clone()),
-            custom: Some(Arc::new(Custom { definition, version, since })),
+            custom: Some(Arc::new(Custom { definition, version, converter, life, since })),
         }
     }
 

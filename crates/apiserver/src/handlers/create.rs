@@ -1,7 +1,7 @@
 //! POST: a new object, or the action of a subresource (`subresources`).
 
 use crate::context::{Answer, Body, Call, Result};
-use crate::registry::{Place, refuse, store_status};
+use crate::registry::{Place, Unwritten, refuse};
 use crate::resources::Target;
 use crate::server::Server;
 use crate::{admission, fields, limits, metadata, services};
@@ -46,11 +46,14 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: &Target) ->
             return Ok(Answer::created(Body::object(object)));
         }
         match server.insert(&place, &mut object).await {
-            Ok(entry) => return Ok(Answer::created(Body::Stored(target.clone(), entry))),
-            Err(store::Error::Exists(_)) if generated => {}
-            Err(error) => {
+            Ok(entry) => {
+                let entry = server.present_one(target, entry).await?;
+                return Ok(Answer::created(Body::Stored(target.clone(), entry)));
+            }
+            Err(Unwritten::Store(store::Error::Exists(_))) if generated => {}
+            Err(unwritten) => {
                 services::release(server, target, &object).await;
-                return Err(store_status(&place, &error));
+                return Err(unwritten.status(&place));
             }
         }
     }

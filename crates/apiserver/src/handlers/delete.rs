@@ -6,7 +6,7 @@ use crate::context::{Answer, Body, Call, Result};
 use crate::registry::{Place, Updated, is_held, store_status};
 use crate::resources::Target;
 use crate::server::Server;
-use crate::{admission, codec, limits, services};
+use crate::{admission, limits, services};
 use apimachinery::{FieldError, Path, Status, Time, meta};
 use client::Options;
 use jiff::SignedDuration;
@@ -65,9 +65,11 @@ async fn step(
                 return Ok(Answer::ok(Body::object(marked)));
             }
             meta::set_resource_version(&mut marked, None);
-            let stored = codec::encode(&target.to_stored(&marked));
+            let stored = server.stored_bytes(target, &marked).await.map_err(Failed::Status)?;
             let written = server.store.update(&place.key(), stored, entry.mod_revision, None).await;
-            Ok(Answer::ok(Body::Stored(target.clone(), written.map_err(failed)?)))
+            let written =
+                server.present_one(target, written.map_err(failed)?).await.map_err(Failed::Status)?;
+            Ok(Answer::ok(Body::Stored(target.clone(), written)))
         }
         Decision::Remove => {
             if !call.dry_run() {

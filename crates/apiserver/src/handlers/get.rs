@@ -18,6 +18,7 @@ pub(crate) async fn get(server: &Server, call: &Call, target: &Target) -> Result
         }
     }
     let entry = server.store.get(&place.key()).ok_or_else(|| place.not_found())?;
+    let entry = server.present_one(target, entry).await?;
     Ok(Answer::ok(Body::Stored(target.clone(), entry)))
 }
 

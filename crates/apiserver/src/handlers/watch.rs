@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Entry, Event, Watcher};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,16 +56,22 @@ pub(crate) enum Item {
 /// A running watch; `next` gives `None` when its time is over.
 pub(crate) struct Watch {
     pub target: Target,
+    /// Ends with the definition of a custom resource.
+    life: Option<watch::Receiver<()>>,
+    server: Arc<Server>,
     watcher: Option<Watcher>,
     selectors: Selectors,
     queue: VecDeque<Item>,
+    /// Events that were not looked at yet, and the revision up to which they go.
+    pending: VecDeque<Arc<Event>>,
+    seen: u64,
     bookmarks: bool,
     next_bookmark: Instant,
     last_bookmark_sent: bool,
     ends: Instant,
 }
 
-pub(crate) async fn watch(server: &Server, call: &Call, target: &Target) -> Result<Watch> {
+pub(crate) async fn watch(server: &Arc<Server>, call: &Call, target: &Target) -> Result<Watch> {
     check_options(call, true)?;
     let selectors = Selectors::of(call, target)?;
     let options = call.options();
@@ -76,9 +83,13 @@ pub(crate) async fn watch(server: &Server, call: &Call, target: &Target) -> Resu
         options.timeout_seconds.filter(|s| *s > 0).map_or(limits::MIN_WATCH + random, Duration::from_secs);
     let mut watch = Watch {
         target: target.clone(),
+        life: target.custom.as_ref().map(|custom| custom.life.clone()),
+        server: server.clone(),
         watcher: None,
         selectors,
         queue: VecDeque::new(),
+        pending: VecDeque::new(),
+        seen: 0,
         bookmarks: options.allow_watch_bookmarks,
         next_bookmark: now + limits::BOOKMARK_EVERY,
         last_bookmark_sent: false,
@@ -95,8 +106,9 @@ pub(crate) async fn watch(server: &Server, call: &Call, target: &Target) -> Resu
             }
         };
         let snapshot = server.store.list(&prefix);
-        let there = snapshot.iter().filter(|entry| watch.selectors.matches(target, entry));
-        watch.queue.extend(there.map(|entry| Item::Initial(entry.clone())));
+        let shown = server.present(target, snapshot.iter().cloned().collect()).await?;
+        let there = shown.into_iter().filter(|entry| watch.selectors.matches(target, entry));
+        watch.queue.extend(there.map(Item::Initial));
         if options.send_initial_events == Some(true) && options.allow_watch_bookmarks {
             watch.queue.push_back(Item::Bookmark { revision: snapshot.revision, initial_end: true });
         }
@@ -122,6 +134,14 @@ fn junk_revision(text: &str) -> Box<Status> {
     ))
 }
 
+/// Built-in resources never end.
+async fn ended(life: Option<&mut watch::Receiver<()>>) {
+    match life {
+        Some(life) => while life.changed().await.is_ok() {},
+        None => std::future::pending().await,
+    }
+}
+
 impl Watch {
     pub async fn next(&mut self) -> Option<Item> {
         loop {
@@ -130,6 +150,25 @@ impl Watch {
                     self.watcher = None;
                 }
                 return Some(item);
+            }
+            if let Some(event) = self.pending.front().cloned() {
+                // Taken off only once it is settled: whoever waits for this may stop waiting.
+                let shown = self.server.present_event(&self.target, event).await;
+                self.pending.pop_front();
+                match shown {
+                    Ok(event) => self.queue.extend(self.see(event)),
+                    Err(status) => {
+                        self.pending.clear();
+                        self.queue.push_back(Item::Error(status));
+                    }
+                }
+                // Where others' events never pause, a bookmark must not wait for a pause.
+                let settled = self.pending.is_empty() && self.queue.is_empty();
+                if self.bookmarks && settled && Instant::now() >= self.next_bookmark {
+                    self.next_bookmark = Instant::now() + limits::BOOKMARK_EVERY;
+                    self.queue.push_back(Item::Bookmark { revision: self.seen, initial_end: false });
+                }
+                continue;
             }
             let watcher = self.watcher.as_mut()?;
             if Instant::now() >= self.ends {
@@ -144,6 +183,7 @@ impl Watch {
             let batch = tokio::select! {
                 biased;
                 batch = watcher.next() => batch,
+                () = ended(self.life.as_mut()) => return None,
                 () = tokio::time::sleep_until(pause) => {
                     let now = Instant::now();
                     if now >= self.ends {
@@ -160,16 +200,8 @@ impl Watch {
             };
             match batch {
                 Ok(batch) => {
-                    for event in batch.events {
-                        if let Some(item) = self.see(event) {
-                            self.queue.push_back(item);
-                        }
-                    }
-                    // Where others' events never pause, a bookmark must not wait for a pause.
-                    if self.bookmarks && self.queue.is_empty() && Instant::now() >= self.next_bookmark {
-                        self.next_bookmark = Instant::now() + limits::BOOKMARK_EVERY;
-                        self.queue.push_back(Item::Bookmark { revision: batch.revision, initial_end: false });
-                    }
+                    self.seen = batch.revision;
+                    self.pending.extend(batch.events);
                 }
                 Err(error) => {
                     let place = Place::new(&self.target, "", "");

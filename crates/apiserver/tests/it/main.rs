@@ -3,6 +3,7 @@
 mod access;
 mod apply;
 mod connect;
+mod conversion;
 mod custom_resources;
 mod https;
 mod objects;
