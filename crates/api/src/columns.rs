@@ -24,6 +24,9 @@ pub struct Column {
     pub priority: i32,
 }
 
+/// The column that every table begins with.
+pub const NAME: Column = column("Name", "string", "name", 0);
+
 /// What a table shows where nothing is known about the kind.
 static FALLBACK: [Column; 2] = [column("Name", "string", "name", 0), column("Created At", "date", "", 0)];
 
@@ -42,15 +45,16 @@ const fn column(name: &'static str, kind: &'static str, format: &'static str, pr
     Column { name, kind, format, description: describe(name), priority }
 }
 
+/// How the column of ages is described.
+pub const AGE: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+
 /// The descriptions that most columns share; clients print them nowhere but in raw tables.
 const fn describe(name: &str) -> &'static str {
     match name.as_bytes() {
         b"Name" => {
             "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names"
         }
-        b"Age" | b"Created At" => {
-            "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
-        }
+        b"Age" | b"Created At" => AGE,
         _ => "",
     }
 }

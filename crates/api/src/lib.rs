@@ -5,6 +5,7 @@ pub mod columns;
 pub mod cron;
 pub mod defaults;
 pub mod facts;
+mod intern;
 pub mod kinds;
 pub mod qos;
 pub mod read;
@@ -14,6 +15,7 @@ pub mod strategy;
 
 pub use columns::{Column, columns, row, row_conditions};
 pub use facts::{ResourceInfo, SubresourceInfo, find, find_kind, preferred, resources};
+pub use intern::{MAX_NAMES, intern};
 pub use kinds::strategy;
 pub use reset_fields::{ResetFields, reset_fields};
 pub use strategy::{Generic, Strategy};

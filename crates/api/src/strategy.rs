@@ -48,6 +48,16 @@ pub trait Strategy: Sync + Send {
         self.validate(new)
     }
 
+    /// Errors of an update, and warnings that come with them: what is wrong but was so before.
+    fn judge_update(
+        &self,
+        subresource: Subresource,
+        new: &Value,
+        old: &Value,
+    ) -> (Vec<FieldError>, Vec<String>) {
+        (self.validate_update(subresource, new, old), Vec::new())
+    }
+
     /// Text of `Warning` headers.
     fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
         Vec::new()
@@ -59,7 +69,7 @@ pub trait Strategy: Sync + Send {
     }
 
     /// Field selectors besides `metadata.name` and `metadata.namespace`.
-    fn field_labels(&self) -> &'static [&'static str] {
+    fn field_labels(&self) -> &[&'static str] {
         &[]
     }
 

@@ -113,6 +113,37 @@ impl fmt::Display for GroupVersionResource {
     }
 }
 
+/// Orders versions by maturity, then by number: `v2` is greater than `v1`, `v1` than `v2beta1`, that than
+/// `v1alpha1`; whatever is no version of this kind is less, earlier in the alphabet greater.
+pub fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
+    match (kube_version(a), kube_version(b)) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        (None, None) => b.cmp(a),
+        (a, b) => a.is_some().cmp(&b.is_some()),
+    }
+}
+
+/// Maturity (2 stable, 1 beta, 0 alpha), major number, minor number.
+fn kube_version(text: &str) -> Option<(u8, u64, u64)> {
+    let rest = text.strip_prefix('v')?;
+    let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number = |text: &str| text.parse().ok().filter(|_| !text.starts_with('0'));
+    let (major, rest) = rest.split_at(digits(rest));
+    let major = number(major)?;
+    if rest.is_empty() {
+        return Some((2, major, 0));
+    }
+    let (maturity, minor) = match (rest.strip_prefix("beta"), rest.strip_prefix("alpha")) {
+        (Some(minor), _) => (1, minor),
+        (None, Some(minor)) => (0, minor),
+        (None, None) => return None,
+    };
+    if digits(minor) != minor.len() {
+        return None;
+    }
+    Some((maturity, major, if minor.is_empty() { 0 } else { number(minor)? }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ pub mod field;
 pub mod fields;
 pub mod go;
 pub mod gvk;
+pub mod jsonpath;
 pub mod labels;
 pub mod meta;
 pub mod patch;

@@ -222,7 +222,7 @@ fn request(verb: Verb, group: &str, resource: &str, object: Value) -> Request {
 
 async fn ensure(server: &Arc<Server>, group: &str, resource: &str, object: Value) -> Result<()> {
     let target = crate::resources::Target::of(api::find(group, "v1", resource).expect("it is in the table"));
-    let place = crate::registry::Place::new(target, meta::namespace(&object), meta::name(&object));
+    let place = crate::registry::Place::new(&target, meta::namespace(&object), meta::name(&object));
     if server.store.get(&place.key()).is_some() {
         return Ok(());
     }
@@ -244,7 +244,7 @@ async fn replace(server: &Arc<Server>, group: &str, resource: &str, object: Valu
 /// switched that off with the `autoupdate` annotation.
 async fn ensure_rbac(server: &Arc<Server>, resource: &str, object: Value) -> Result<()> {
     let target = crate::resources::Target::of(api::find(RBAC, "v1", resource).expect("RBAC is in the table"));
-    let place = crate::registry::Place::new(target, meta::namespace(&object), meta::name(&object));
+    let place = crate::registry::Place::new(&target, meta::namespace(&object), meta::name(&object));
     let Some(entry) = server.store.get(&place.key()) else {
         return ensure(server, RBAC, resource, object).await;
     };

@@ -2,13 +2,17 @@
 //! and what patches make of an object. The words of failures are upstream's.
 
 use crate::context::Result;
-use api::ResourceInfo;
+use crate::custom::Custom;
+use crate::resources::Target;
 use apimachinery::gvk::{GroupVersionKind, parse_api_version};
 use apimachinery::patch::PatchError;
 use apimachinery::{FieldError, GroupKind, Path, Reason, Status, go, meta};
 use schema::{DecodeError, Format, StrictProblem, TypeRef};
 use serde_json::Value;
 
+/// The patches that resources without a type of their own take.
+pub(crate) const CUSTOM_PATCHES: [&str; 3] =
+    ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
 /// Bytes of a body that error messages quote.
 const SUMMARY: usize = 30;
 
@@ -37,6 +41,7 @@ fn judge(
 /// Reads a body that should be of this kind. Gives the object and the warnings. An object of another
 /// kind is decoded as what it is; the caller tells the difference.
 pub(crate) fn body(
+    target: &Target,
     expected: &GroupVersionKind,
     format: Format,
     bytes: &[u8],
@@ -67,6 +72,9 @@ pub(crate) fn body(
             expected.kind
         ))
     };
+    if let Some(custom) = custom_of(target, expected) {
+        return custom_body(custom, expected, &gvk, format, bytes, validation, unhandled);
+    }
     let Some(ty) = type_of(&gvk) else {
         let (kind, version) = (go::quote(&gvk.kind), go::quote(&gvk.api_version()));
         return Err(unhandled(format!("no kind {kind} is registered for version {version}")));
@@ -83,16 +91,52 @@ pub(crate) fn body(
     Ok((decoded.object, warnings))
 }
 
+/// What decodes the objects of a custom resource; its Scale is decoded like any.
+fn custom_of<'t>(target: &'t Target, expected: &GroupVersionKind) -> Option<&'t Custom> {
+    target.custom.as_deref().filter(|_| *expected == target.info.gvk())
+}
+
+fn custom_body(
+    custom: &Custom,
+    expected: &GroupVersionKind,
+    gvk: &GroupVersionKind,
+    format: Format,
+    bytes: &[u8],
+    validation: &str,
+    unhandled: impl Fn(String) -> Box<Status>,
+) -> Result<(Value, Vec<String>)> {
+    if format == Format::Protobuf {
+        return Err(Box::new(Status::unsupported_media_type(&["application/json", "application/yaml"])));
+    }
+    let mut decoded = schema::decode_untyped(format, bytes).map_err(|error| unhandled(error.to_string()))?;
+    if !decoded.object.is_object() {
+        return Err(unhandled("the object is no map".into()));
+    }
+    meta::set_gvk(&mut decoded.object, gvk);
+    // An object of another kind is told so; what its fields are is not known here.
+    if gvk == expected {
+        let unknown = custom.version.settle(&mut decoded.object);
+        let unknown = unknown.map_err(|error| unhandled(error.to_string()))?;
+        decoded.problems.extend(unknown.into_iter().map(StrictProblem::Unknown));
+    }
+    let warnings = judge(&decoded.problems, validation, unhandled)?;
+    Ok((decoded.object, warnings))
+}
+
 /// Reads a configuration to apply, and the warnings about it. Keys given twice are all that is checked:
 /// whether it fits the kind is told when it is applied.
 pub(crate) fn apply_patch(bytes: &[u8], validation: &str) -> Result<(Value, Vec<String>)> {
     let config = schema::yaml_value(bytes).map_err(|error| bad(format!("error decoding YAML: {error}")))?;
     let repeated = match type_of(&meta::gvk(&config).unwrap_or_default()) {
-        Some(ty) if validation != "Ignore" => {
+        _ if validation == "Ignore" => Vec::new(),
+        Some(ty) => {
             let decoded = schema::decode_yaml(ty, bytes).map(|decoded| decoded.problems).unwrap_or_default();
             decoded.into_iter().filter(|problem| matches!(problem, StrictProblem::Duplicate(_))).collect()
         }
-        _ => Vec::new(),
+        None => {
+            let decoded = schema::decode_untyped(Format::Yaml, bytes);
+            decoded.map(|decoded| decoded.problems).unwrap_or_default()
+        }
     };
     let refuse = |_| {
         let list: Vec<String> = repeated.iter().map(ToString::to_string).collect();
@@ -129,23 +173,33 @@ fn summary(bytes: &[u8]) -> String {
 
 /// Checks an object that a patch made, or that comes from this process: wrong types are refused,
 /// unknown fields are dropped and reported.
-pub(crate) fn check(gvk: &GroupVersionKind, object: &mut Value, validation: &str) -> Result<Vec<String>> {
-    let Some(ty) = type_of(gvk) else { return Ok(Vec::new()) };
-    let taken = std::mem::take(object);
-    let shown = if validation == "Strict" { taken.to_string() } else { String::new() };
+pub(crate) fn check(
+    target: &Target,
+    gvk: &GroupVersionKind,
+    object: &mut Value,
+    validation: &str,
+) -> Result<Vec<String>> {
+    let shown = if validation == "Strict" { object.to_string() } else { String::new() };
     let invalid = |shown: &str, text: String| {
         let error = FieldError::invalid(&Path::new("patch"), shown, text);
         Box::new(Status::invalid(&GroupKind::default(), "", &[error]))
     };
+    if let Some(custom) = custom_of(target, gvk) {
+        let unknown = custom.version.settle(object).map_err(|error| invalid("", error.to_string()))?;
+        let problems: Vec<StrictProblem> = unknown.into_iter().map(StrictProblem::Unknown).collect();
+        return judge(&problems, validation, |text| invalid(&shown, text));
+    }
+    let Some(ty) = type_of(gvk) else { return Ok(Vec::new()) };
+    let taken = std::mem::take(object);
     let decoded = schema::decode_value(ty, taken).map_err(|error| invalid("", error.to_string()))?;
     *object = decoded.object;
     judge(&decoded.problems, validation, |text| invalid(&shown, text))
 }
 
 /// Applies a strategic merge patch.
-pub(crate) fn strategic_merge(info: &ResourceInfo, old: &Value, patch: &Value) -> Result<Value> {
-    let Some(ty) = type_of(&info.gvk()) else {
-        return Err(Box::new(Status::unsupported_patch_type()));
+pub(crate) fn strategic_merge(target: &Target, old: &Value, patch: &Value) -> Result<Value> {
+    let Some(ty) = type_of(&target.info.gvk()) else {
+        return Err(Box::new(Status::unsupported_media_type(&CUSTOM_PATCHES)));
     };
     schema::strategic_merge(ty, old.clone(), patch).map_err(patch_status)
 }

@@ -5,9 +5,11 @@ use crate::context::Result;
 use crate::http::respond::{self, ResponseBody};
 use crate::http::service::Asked;
 use crate::http::{Encoding, Shape, negotiate};
+use crate::resources::Shared;
 use crate::server::Server;
 use api::{ResourceInfo, SubresourceInfo};
 use apimachinery::Status;
+use apimachinery::gvk::compare_versions;
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -16,7 +18,21 @@ use sha2::{Digest, Sha256};
 /// A group with its served versions, preferred first, and their resources.
 pub(crate) struct Group {
     pub name: &'static str,
-    pub versions: Vec<(&'static str, Vec<&'static ResourceInfo>)>,
+    pub versions: Vec<(&'static str, Vec<Listed>)>,
+}
+
+/// A resource, and the version in which it is stored.
+pub(crate) struct Listed {
+    info: Shared<ResourceInfo>,
+    stored: Shared<ResourceInfo>,
+    /// Its definition is being deleted.
+    ending: bool,
+}
+
+impl Listed {
+    fn verbs(&self) -> &[&'static str] {
+        if self.ending { &custom::VERBS_WHILE_ENDING } else { &self.info.verbs }
+    }
 }
 
 impl Group {
@@ -25,28 +41,46 @@ impl Group {
     }
 }
 
-/// The served groups in discovery order, the core group first.
-pub(crate) fn groups() -> Vec<Group> {
+/// The served groups in discovery order, the core group first, those of custom resources last.
+pub(crate) fn groups(server: &Server) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for info in api::resources().iter().filter(|info| info.served_by_default) {
-        let at = groups.iter().position(|group| group.name == info.group).unwrap_or_else(|| {
-            groups.push(Group { name: info.group, versions: Vec::new() });
-            groups.len() - 1
-        });
-        let versions = &mut groups[at].versions;
-        match versions.iter_mut().find(|(version, _)| *version == info.version) {
-            Some((_, resources)) => resources.push(info),
-            None => versions.push((info.version, vec![info])),
-        }
+        add(&mut groups, Listed { info: Shared::Static(info), stored: Shared::Static(info), ending: false });
     }
+    let served = server.custom.served();
+    let mut custom: Vec<Group> = Vec::new();
+    for target in served.established() {
+        let known = groups.iter().any(|group| group.name == target.info.group);
+        let ending = target.custom.as_ref().is_some_and(|custom| custom.definition.terminating);
+        let listed = Listed { info: target.info.clone(), stored: target.stored.clone(), ending };
+        add(if known { &mut groups } else { &mut custom }, listed);
+    }
+    for group in &mut custom {
+        group.versions.sort_by(|(a, _), (b, _)| compare_versions(b, a));
+    }
+    custom.sort_by_key(|group| group.name);
+    groups.extend(custom);
     groups
+}
+
+fn add(groups: &mut Vec<Group>, listed: Listed) {
+    let (group, version) = (listed.info.group, listed.info.version);
+    let at = groups.iter().position(|known| known.name == group).unwrap_or_else(|| {
+        groups.push(Group { name: group, versions: Vec::new() });
+        groups.len() - 1
+    });
+    let versions = &mut groups[at].versions;
+    match versions.iter_mut().find(|(name, _)| *name == version) {
+        Some((_, resources)) => resources.push(listed),
+        None => versions.push((version, vec![listed])),
+    }
 }
 
 /// `None` for paths that are not discovery's.
 pub(crate) fn respond(server: &Server, incoming: &Asked) -> Option<Result<Response<ResponseBody>>> {
     let path = incoming.path.trim_matches('/');
     let segments: Vec<&str> = path.split('/').collect();
-    let groups = groups();
+    let groups = groups(server);
     let named = |name: &str| groups.iter().find(|group| group.name == name && !name.is_empty());
     let plain = match segments.as_slice() {
         ["api"] => json!({
@@ -99,10 +133,11 @@ fn api_group(group: &Group) -> Value {
 fn resource_list(group: &Group, version: &str) -> Option<Value> {
     let (_, resources) = group.versions.iter().find(|(name, _)| *name == version)?;
     let mut list = Vec::new();
-    for info in resources {
+    for listed in resources {
+        let Listed { info, stored, .. } = listed;
         let mut resource = json!({
             "name": info.resource, "singularName": info.singular, "namespaced": info.namespaced,
-            "kind": info.kind, "verbs": info.verbs,
+            "kind": info.kind, "verbs": listed.verbs(),
         });
         if !info.short_names.is_empty() {
             resource["shortNames"] = json!(info.short_names);
@@ -111,7 +146,7 @@ fn resource_list(group: &Group, version: &str) -> Option<Value> {
             resource["categories"] = json!(info.categories);
         }
         if info.storage_prefix.is_some() {
-            resource["storageVersionHash"] = storage_hash(info).into();
+            resource["storageVersionHash"] = storage_hash(stored).into();
         }
         list.push(resource);
         list.extend(info.subresources.iter().map(|subresource| plain_subresource(info, subresource)));
@@ -175,14 +210,15 @@ fn aggregated_group(group: &Group) -> Value {
         .versions
         .iter()
         .map(|(version, resources)| {
-            let resources: Vec<Value> = resources.iter().map(|info| aggregated_resource(info)).collect();
+            let resources: Vec<Value> = resources.iter().map(|listed| aggregated_resource(listed)).collect();
             json!({"version": version, "resources": resources, "freshness": "Current"})
         })
         .collect();
     json!({"metadata": {"name": group.name}, "versions": versions})
 }
 
-fn aggregated_resource(info: &ResourceInfo) -> Value {
+fn aggregated_resource(listed: &Listed) -> Value {
+    let info = &listed.info;
     let kind =
         |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let mut value = json!({
@@ -190,7 +226,7 @@ fn aggregated_resource(info: &ResourceInfo) -> Value {
         "responseKind": kind(info.group, info.version, info.kind),
         "scope": if info.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": info.singular,
-        "verbs": info.verbs,
+        "verbs": listed.verbs(),
     });
     if !info.short_names.is_empty() {
         value["shortNames"] = json!(info.short_names);

@@ -3,6 +3,7 @@
 
 use crate::context::{Call, Result};
 use crate::convert;
+use crate::custom::Custom;
 use crate::resources::Target;
 use api::{ResetFields, ResourceInfo};
 use apimachinery::field::{FieldError, Path};
@@ -10,9 +11,11 @@ use apimachinery::gvk::parse_api_version;
 use apimachinery::status::Cause;
 use apimachinery::{GroupVersionKind, Reason, Status, meta};
 use client::{Patch, Verb};
+use custom::Version;
 use schema::apply::{self, ApplyError, Conflict, Replicas, Reset, Type, Versions, Writer};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The kind of the Scale subresource of every kind that has one.
 const SCALE: (&str, &str, &str) = ("autoscaling", "v1", "Scale");
@@ -23,10 +26,25 @@ fn definition(info: &ResourceInfo) -> Option<Type<'static>> {
     schema::table().kind(info.group, info.version, info.kind).map(Type::Definition)
 }
 
+/// The type of a resource's objects.
+fn type_of(target: &Target) -> Option<Type<'_>> {
+    match &target.custom {
+        Some(custom) => Some(Type::Structural(custom.version.apply_type())),
+        None => definition(&target.info),
+    }
+}
+
 /// The versions of a resource.
 struct Served(Target);
 
 impl Served {
+    fn custom(&self, api_version: &str) -> Option<(&Custom, &Version)> {
+        let custom = self.0.custom.as_deref()?;
+        let mut served = custom.definition.served();
+        let version = served.find(|version| version.info.api_version() == api_version)?;
+        Some((custom, version))
+    }
+
     fn find(&self, api_version: &str) -> Option<&'static ResourceInfo> {
         let (group, version) = parse_api_version(api_version)?;
         let info = api::find(group, version, self.0.info.resource)?;
@@ -36,10 +54,19 @@ impl Served {
 
 impl Versions for Served {
     fn type_at(&self, api_version: &str) -> Option<Type<'_>> {
-        definition(self.find(api_version)?)
+        match self.custom(api_version) {
+            Some((_, version)) => Some(Type::Structural(version.apply_type())),
+            None => definition(self.find(api_version)?),
+        }
     }
 
     fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
+        if let Some((custom, version)) = self.custom(api_version) {
+            let mut object = object.clone();
+            custom.to_version(&mut object, version);
+            let _dropped = custom::fill::prune(&mut object, &version.schema);
+            return Some(object);
+        }
         let from = self.find(meta::api_version(object))?;
         let mut object = object.clone();
         convert::convert(&mut object, from, self.find(api_version)?);
@@ -60,7 +87,14 @@ impl Versions for OneVersion {
 }
 
 /// What the endpoint leaves alone.
-fn reset(target: Target, subresource: &str) -> Reset<'static> {
+fn reset(target: &Target, subresource: &str) -> Reset<'static> {
+    if let Some(custom) = &target.custom {
+        return match subresource {
+            "status" => Reset::Fields(&["metadata", "spec"]),
+            _ if custom.version.has_status => Reset::Fields(&["status"]),
+            _ => Reset::None,
+        };
+    }
     match api::reset_fields(target.info.group, target.info.resource, subresource) {
         ResetFields::None => Reset::None,
         ResetFields::Fields(paths) => Reset::Fields(paths),
@@ -82,34 +116,34 @@ fn is_apply(call: &Call) -> bool {
 
 /// Credits a new object to whoever makes it. Strategies and admission come after this: what they fill in
 /// is nobody's, as upstream.
-pub(crate) fn track_create(call: &Call, target: Target, object: &mut Value) {
+pub(crate) fn track_create(call: &Call, target: &Target, object: &mut Value) {
     if is_apply(call) {
         return;
     }
-    let nothing = definition(target.info).map_or(Value::Null, Type::zero);
+    let nothing = type_of(target).map_or(Value::Null, Type::zero);
     track(target, "", &manager(call), call, &nothing, object);
 }
 
 /// Credits a change of `old` to whoever makes it. What an apply or a scale did is settled before.
-pub(crate) fn track_update(call: &Call, target: Target, subresource: &str, new: &mut Value, old: &Value) {
+pub(crate) fn track_update(call: &Call, target: &Target, subresource: &str, new: &mut Value, old: &Value) {
     if !is_apply(call) && subresource != "scale" {
         track(target, subresource, &manager(call), call, old, new);
     }
 }
 
 /// Credits a change of a status that the server makes itself, on the way to something else.
-pub(crate) fn track_own(call: &Call, target: Target, new: &mut Value, old: &Value) {
+pub(crate) fn track_own(call: &Call, target: &Target, new: &mut Value, old: &Value) {
     track(target, "status", SERVER, call, old, new);
 }
 
-fn track(target: Target, subresource: &str, manager: &str, call: &Call, old: &Value, new: &mut Value) {
-    let Some(ty) = definition(target.info) else { return };
+fn track(target: &Target, subresource: &str, manager: &str, call: &Call, old: &Value, new: &mut Value) {
+    let Some(ty) = type_of(target) else { return };
     let (api_version, now) = (target.info.api_version(), call.now.truncated().to_string());
     let fields = apply::Target {
         api_version: &api_version,
         ty,
         reset: reset(target, subresource),
-        versions: &Served(target),
+        versions: &Served(target.clone()),
     };
     if let Some(error) = fields.track(old, new, Writer { manager, subresource, now: &now }) {
         let (kind, name) = (target.info.kind, meta::name(new));
@@ -120,12 +154,12 @@ fn track(target: Target, subresource: &str, manager: &str, call: &Call, old: &Va
 /// What an applied configuration makes of an object; of nothing, if `old` is none.
 pub(crate) fn applied(
     call: &Call,
-    target: Target,
+    target: &Target,
     subresource: &str,
     old: Option<&Value>,
     config: &Value,
 ) -> Result<Value> {
-    let Some(ty) = definition(target.info) else {
+    let Some(ty) = type_of(target) else {
         return Err(Box::new(Status::unsupported_patch_type()));
     };
     let (kind, api_version) = (target.info.gvk(), target.info.api_version());
@@ -133,7 +167,7 @@ pub(crate) fn applied(
         api_version: &api_version,
         ty,
         reset: reset(target, subresource),
-        versions: &Served(target),
+        versions: &Served(target.clone()),
     };
     let nothing = || {
         let mut zero = ty.zero();
@@ -141,7 +175,11 @@ pub(crate) fn applied(
         Cow::Owned(zero)
     };
     let old = old.map_or_else(nothing, Cow::Borrowed);
-    normalized(&kind, apply_to(call, &fields, &kind, subresource, &old, config)?)
+    let mut object = apply_to(call, &fields, &kind, subresource, &old, config)?;
+    let Some(custom) = &target.custom else { return normalized(&kind, object) };
+    let settled = custom.version.settle(&mut object);
+    let _unknown = settled.map_err(|error| Box::new(Status::bad_request(error.to_string())))?;
+    Ok(object)
 }
 
 fn apply_to(
@@ -214,22 +252,38 @@ fn conflict_status(mut conflicts: Vec<Conflict>) -> Status {
 /// The field management of an object's Scale: entries go to it and come back from it.
 pub(crate) struct ScaleFields {
     api_version: String,
+    /// Where each version keeps its replicas.
+    paths: Vec<(String, String)>,
 }
 
 impl ScaleFields {
-    pub fn of(target: Target) -> ScaleFields {
-        ScaleFields { api_version: target.info.api_version() }
+    pub fn of(target: &Target) -> ScaleFields {
+        let api_version = target.info.api_version();
+        let paths = match &target.custom {
+            Some(custom) => {
+                let path = |version: &Arc<Version>| {
+                    Some((version.info.api_version(), version.scale.as_ref()?.spec_replicas.clone()))
+                };
+                custom.definition.served().filter_map(path).collect()
+            }
+            // Built-in kinds that scale are served in one version.
+            None => vec![(api_version.clone(), "spec.replicas".to_owned())],
+        };
+        ScaleFields { api_version, paths }
     }
 
-    fn replicas(&self) -> Replicas<'_> {
-        // Kinds that scale are served in one version.
-        Replicas { api_version: &self.api_version, path: "spec.replicas" }
+    fn with_replicas<T>(&self, go: impl FnOnce(Replicas<'_>) -> T) -> T {
+        let paths: Vec<(&str, &str)> =
+            self.paths.iter().map(|(version, path)| (version.as_str(), path.as_str())).collect();
+        go(Replicas { api_version: &self.api_version, paths: &paths })
     }
 
     /// Gives the Scale of an object the entries that are about its replicas.
     pub fn lend(&self, parent: &Value, scale: &mut Value) -> Result<()> {
         let entries = parent.pointer("/metadata/managedFields").unwrap_or(&Value::Null);
-        let lent = self.replicas().to_scale(entries).map_err(|error| Box::new(Status::internal(error)))?;
+        let lent = self
+            .with_replicas(|replicas| replicas.to_scale(entries))
+            .map_err(|error| Box::new(Status::internal(error)))?;
         set_entries(scale, lent);
         Ok(())
     }
@@ -255,7 +309,7 @@ impl ScaleFields {
     pub fn take_back(&self, scale: &Value, parent: &mut Value) -> Result<()> {
         let entries =
             |object: &Value| object.pointer("/metadata/managedFields").cloned().unwrap_or(Value::Null);
-        let merged = self.replicas().to_parent(&entries(parent), &entries(scale));
+        let merged = self.with_replicas(|replicas| replicas.to_parent(&entries(parent), &entries(scale)));
         set_entries(parent, merged.map_err(|error| Box::new(Status::internal(error)))?);
         Ok(())
     }

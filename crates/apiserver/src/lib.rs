@@ -8,11 +8,13 @@ mod admission;
 mod authn;
 mod authz;
 mod bootstrap;
+mod callout;
 mod codec;
 mod config;
 mod connection_tls;
 mod context;
 mod convert;
+mod custom;
 mod decode;
 mod discovery;
 mod fields;
@@ -88,6 +90,8 @@ impl ApiServer {
             flow: flow::Flow::new(),
             metrics: metrics::Metrics::default(),
             quota: Arc::default(),
+            custom: custom::Catalog::new(store.clone()),
+            openapi: openapi::Documents::default(),
             store: store.clone(),
             env: env.clone(),
             config: config.clone(),
@@ -104,6 +108,7 @@ impl ApiServer {
         bootstrap::run(&handle.server, port)
             .await
             .map_err(|status| format!("the cluster's own objects could not be made: {status}"))?;
+        handle.tasks.push(env.spawn(custom::keeper::run(handle.server.clone())));
         if let Some(listener) = listener {
             let kubelet = handle.pki.kubelet_client()?;
             let renewal = handle.pki.clone().keep_serving(config.clone(), listener.serving());

@@ -40,3 +40,13 @@ pub const MAX_CACHED_TOKENS: usize = 4096;
 pub const KUBELET_CONNECT: Duration = Duration::from_secs(10);
 /// Time that open requests get to finish when the server stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+/// Longest answer of a webhook, bytes.
+pub const MAX_CALLEE_ANSWER: usize = 8 * 1024 * 1024;
+/// Idle connections kept to one webhook.
+pub const MAX_IDLE_CALLEE_CONNECTIONS: usize = 25;
+/// Time that a conversion webhook has, as upstream's client.
+pub const CONVERSION_TIME: Duration = Duration::from_secs(30);
+/// Bytes of objects in one call of a conversion webhook.
+pub const MAX_CONVERSION_BATCH: usize = 2 * 1024 * 1024;
+/// Converted objects that are kept, for each definition.
+pub const MAX_CONVERTED: usize = 1000;

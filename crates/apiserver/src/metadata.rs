@@ -11,7 +11,7 @@ const SERVER_OWNED: [&str; 5] =
     ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"];
 
 /// Fills the metadata of a new object.
-pub(crate) fn prepare_create(target: Target, object: &mut Value, uid: String, now: Time) {
+pub(crate) fn prepare_create(target: &Target, object: &mut Value, uid: String, now: Time) {
     let map = meta::metadata_mut(object);
     for field in SERVER_OWNED {
         map.remove(field);
@@ -24,7 +24,7 @@ pub(crate) fn prepare_create(target: Target, object: &mut Value, uid: String, no
 }
 
 /// Carries over what an update may not decide, and counts the generation.
-pub(crate) fn prepare_update(target: Target, subresource: &str, new: &mut Value, old: &Value) {
+pub(crate) fn prepare_update(target: &Target, subresource: &str, new: &mut Value, old: &Value) {
     let kept = meta::metadata(old);
     let map = meta::metadata_mut(new);
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"] {
@@ -68,7 +68,7 @@ pub(crate) fn tidy(object: &mut Value) {
 }
 
 /// Errors in the metadata of a new object.
-pub(crate) fn validate(target: Target, object: &Value) -> Vec<FieldError> {
+pub(crate) fn validate(target: &Target, object: &Value) -> Vec<FieldError> {
     let at = Path::new("metadata");
     let mut errors = Vec::new();
     let (name, generate) = (meta::name(object), meta::generate_name(object));
@@ -99,11 +99,18 @@ pub(crate) fn validate(target: Target, object: &Value) -> Vec<FieldError> {
     } else if !namespace.is_empty() {
         errors.push(FieldError::forbidden(&at.child("namespace"), "not allowed on this type"));
     }
-    errors.extend(validate_maps(object, &at));
+    errors.extend(validate_maps(target, object, &at));
     errors
 }
 
-fn validate_maps(object: &Value, at: &Path) -> Vec<FieldError> {
+/// Whether finalizers need a domain and a path: not where upstream's rules are those of any API.
+fn is_strict(target: &Target) -> bool {
+    const PLAIN: [&str; 3] =
+        ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"];
+    target.custom.is_none() && !PLAIN.contains(&target.info.group)
+}
+
+fn validate_maps(target: &Target, object: &Value, at: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if let Some(labels) = meta::labels(object) {
         errors.extend(validation::labels(labels, &at.child("labels")));
@@ -117,7 +124,10 @@ fn validate_maps(object: &Value, at: &Path) -> Vec<FieldError> {
         let problems = validation::qualified_name(finalizer);
         let path = at.child("finalizers");
         errors.extend(problems.into_iter().map(|p| FieldError::invalid(&path, finalizer, p)));
-        if !finalizer.contains('/') && !matches!(finalizer, "orphan" | "foregroundDeletion" | "kubernetes") {
+        if is_strict(target)
+            && !finalizer.contains('/')
+            && !matches!(finalizer, "orphan" | "foregroundDeletion" | "kubernetes")
+        {
             let text = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid(&path, finalizer, text));
         }
@@ -154,7 +164,7 @@ fn validate_owners(object: &Value, at: &Path) -> Vec<FieldError> {
 }
 
 /// Errors in how an update changes metadata.
-pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
+pub(crate) fn validate_update(target: &Target, new: &Value, old: &Value) -> Vec<FieldError> {
     let at = Path::new("metadata");
     let mut errors = Vec::new();
     for field in ["name", "namespace", "uid", "creationTimestamp"] {
@@ -180,13 +190,13 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
             errors.push(FieldError::forbidden(&at.child("finalizers"), text));
         }
     }
-    errors.extend(validate_maps(new, &at));
+    errors.extend(validate_maps(target, new, &at));
     errors
 }
 
 /// The namespace of the object against that of the request; fills it in where it is missing.
 pub(crate) fn settle_namespace(
-    target: Target,
+    target: &Target,
     namespace: &str,
     object: &mut Value,
 ) -> Result<(), Box<Status>> {

@@ -1,11 +1,15 @@
-//! `/openapi/v2` and `/openapi/v3`: the schema table as OpenAPI documents. Made on first use; the
-//! built-in resources do not change while the program runs.
+//! `/openapi/v2` and `/openapi/v3`: the schema table and the schemas of custom resources as OpenAPI documents.
+//! Made on first use. The built-in resources do not change while the program runs; documents with custom
+//! resources are made again when one of theirs has changed.
 
 use crate::context::Result;
+use crate::custom::Served;
 use crate::http::gzip;
 use crate::http::query::Query;
 use crate::http::respond::{self, ResponseBody};
 use crate::http::service::Asked;
+use crate::resources::Target;
+use crate::server::Server;
 use apimachinery::Status;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
@@ -13,7 +17,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use schema::openapi::{self, OpenApiResource};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// gnostic's form of v2. Clients also write it with an `@`, which must not come back: Go's parser of
 /// media types refuses it.
@@ -61,51 +65,117 @@ fn resource(info: &api::ResourceInfo) -> OpenApiResource {
     }
 }
 
+fn custom_resource(target: &Target) -> OpenApiResource {
+    let schema = target.custom.as_ref().map(|custom| custom.version.json.clone());
+    OpenApiResource { schema, ..resource(&target.info) }
+}
+
 fn resources() -> impl Iterator<Item = &'static api::ResourceInfo> {
     api::resources().iter().filter(|info| info.served_by_default)
 }
 
-fn v2() -> Vec<OpenApiResource> {
-    resources().map(resource).collect()
+fn path_of(info: &api::ResourceInfo) -> String {
+    let root = if info.group.is_empty() { "api" } else { "apis" };
+    format!("{root}/{}", info.api_version())
 }
 
-/// The v3 documents by path (`api/v1`, `apis/apps/v1`).
-fn v3() -> &'static BTreeMap<String, Document> {
-    static DOCUMENTS: OnceLock<BTreeMap<String, Document>> = OnceLock::new();
+/// The v3 documents of what is built in, by path (`api/v1`, `apis/apps/v1`).
+fn built_in() -> &'static BTreeMap<String, Arc<Document>> {
+    static DOCUMENTS: OnceLock<BTreeMap<String, Arc<Document>>> = OnceLock::new();
     DOCUMENTS.get_or_init(|| {
         let mut by_path: BTreeMap<String, Vec<OpenApiResource>> = BTreeMap::new();
         for info in resources() {
-            let root = if info.group.is_empty() { "api" } else { "apis" };
-            by_path.entry(format!("{root}/{}", info.api_version())).or_default().push(resource(info));
+            by_path.entry(path_of(info)).or_default().push(resource(info));
         }
-        by_path.into_iter().map(|(path, list)| (path, Document::new(openapi::v3_document(&list)))).collect()
+        let document = |list: &Vec<_>| Arc::new(Document::new(openapi::v3_document(list)));
+        by_path.iter().map(|(path, list)| (path.clone(), document(list))).collect()
     })
 }
 
+/// The documents of one state of the custom resources, as far as somebody asked for them.
+#[derive(Default)]
+pub(crate) struct Documents(Mutex<Made>);
+
+#[derive(Default)]
+struct Made {
+    /// Which state; see [`Served::number`].
+    number: u64,
+    v2: Option<Arc<Document>>,
+    v2_protobuf: Option<Arc<Document>>,
+    v3: Option<Arc<BTreeMap<String, Arc<Document>>>>,
+    /// The documents with custom resources, with what they were made of.
+    custom: BTreeMap<String, (Vec<OpenApiResource>, Arc<Document>)>,
+}
+
+impl Documents {
+    fn made(&self, served: &Served) -> MutexGuard<'_, Made> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.number != served.number {
+            *made =
+                Made { number: served.number, custom: std::mem::take(&mut made.custom), ..Made::default() };
+        }
+        made
+    }
+
+    fn v2(&self, served: &Served, protobuf: bool) -> Arc<Document> {
+        let mut made = self.made(served);
+        let all = || -> Vec<OpenApiResource> {
+            resources().map(resource).chain(served.established().map(custom_resource)).collect()
+        };
+        let document = |content| Arc::new(Document::new(content));
+        if protobuf {
+            return made.v2_protobuf.get_or_insert_with(|| document(openapi::v2_protobuf(&all()))).clone();
+        }
+        made.v2.get_or_insert_with(|| document(openapi::v2_json(&all()))).clone()
+    }
+
+    fn v3(&self, served: &Served) -> Arc<BTreeMap<String, Arc<Document>>> {
+        let mut made = self.made(served);
+        if let Some(documents) = &made.v3 {
+            return documents.clone();
+        }
+        let mut by_path: BTreeMap<String, Vec<OpenApiResource>> = BTreeMap::new();
+        for target in served.established() {
+            by_path.entry(path_of(&target.info)).or_default().push(custom_resource(target));
+        }
+        let mut documents = built_in().clone();
+        let mut before = std::mem::take(&mut made.custom);
+        for (path, mut list) in by_path {
+            list.extend(resources().filter(|info| path_of(info) == path).map(resource));
+            let known = before.remove(&path).filter(|(of, _)| *of == list);
+            let (list, document) = known.unwrap_or_else(|| {
+                let document = Arc::new(Document::new(openapi::v3_document(&list)));
+                (list, document)
+            });
+            documents.insert(path.clone(), document.clone());
+            made.custom.insert(path, (list, document));
+        }
+        made.v3.insert(Arc::new(documents)).clone()
+    }
+}
+
 /// `None` for paths that are not ours.
-pub(crate) fn respond(incoming: &Asked) -> Option<Result<Response<ResponseBody>>> {
-    static V2: OnceLock<Document> = OnceLock::new();
-    static V2_PROTOBUF: OnceLock<Document> = OnceLock::new();
+pub(crate) fn respond(server: &Server, incoming: &Asked) -> Option<Result<Response<ResponseBody>>> {
     let path = incoming.path.trim_matches('/').strip_prefix("openapi/")?;
     if !matches!(incoming.method, Method::GET | Method::HEAD) {
         return Some(Err(Box::new(Status::method_not_allowed())));
     }
     let accept = incoming.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
+    let served = server.custom.served();
+    let documents = &server.openapi;
     let answer = match path {
         "v2" if accepts(accept, PROTOBUF) || accepts(accept, PROTOBUF_OLD) => {
-            let document = V2_PROTOBUF.get_or_init(|| Document::new(openapi::v2_protobuf(&v2())));
-            document_response(document, PROTOBUF, incoming)
+            document_response(&documents.v2(&served, true), PROTOBUF, incoming)
         }
-        "v2" => {
-            let document = V2.get_or_init(|| Document::new(openapi::v2_json(&v2())));
-            document_response(document, "application/json", incoming)
-        }
+        "v2" => document_response(&documents.v2(&served, false), "application/json", incoming),
         "v3" => {
-            let entries = v3().iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
+            let all = documents.v3(&served);
+            let entries = all.iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
             document_response(&Document::new(openapi::v3_index(entries)), "application/json", incoming)
         }
         _ => {
-            let document = v3().get(path.strip_prefix("v3/")?)?;
+            let all = documents.v3(&served);
+            let document = all.get(path.strip_prefix("v3/")?)?;
             let response = document_response(document, "application/json", incoming);
             cached(response, &incoming.query, &document.hash)
         }

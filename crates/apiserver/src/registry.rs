@@ -4,7 +4,7 @@
 use crate::context::{Body, Call, Result};
 use crate::resources::Target;
 use crate::server::Server;
-use crate::{codec, fields, limits, metadata, services};
+use crate::{fields, limits, metadata, services};
 use apimachinery::{FieldError, Status, meta};
 use client::{Patch, Verb};
 use serde_json::Value;
@@ -20,8 +20,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub fn new(target: Target, namespace: &str, name: &str) -> Place {
-        Place { target, namespace: namespace.into(), name: name.into() }
+    pub fn new(target: &Target, namespace: &str, name: &str) -> Place {
+        Place { target: target.clone(), namespace: namespace.into(), name: name.into() }
     }
 
     pub fn key(&self) -> String {
@@ -45,11 +45,39 @@ pub(crate) enum Updated {
 }
 
 impl Updated {
-    pub fn body(self, target: Target) -> Body {
+    pub fn body(self, target: &Target) -> Body {
         match self {
-            Updated::Written(entry) | Updated::Same(entry) => Body::Stored(target, entry),
-            Updated::Deleted(event) => Body::StoredAt(target, event.entry.clone(), event.revision),
+            Updated::Written(entry) | Updated::Same(entry) => Body::Stored(target.clone(), entry),
+            Updated::Deleted(event) => Body::StoredAt(target.clone(), event.entry.clone(), event.revision),
             Updated::Would(object) => Body::object(object),
+        }
+    }
+}
+
+/// Why a write did not happen.
+pub(crate) enum Unwritten {
+    Store(store::Error),
+    /// The object could not be made into what is stored.
+    Refused(Box<Status>),
+}
+
+impl From<store::Error> for Unwritten {
+    fn from(error: store::Error) -> Unwritten {
+        Unwritten::Store(error)
+    }
+}
+
+impl From<Box<Status>> for Unwritten {
+    fn from(status: Box<Status>) -> Unwritten {
+        Unwritten::Refused(status)
+    }
+}
+
+impl Unwritten {
+    pub fn status(self, place: &Place) -> Box<Status> {
+        match self {
+            Unwritten::Store(error) => store_status(place, &error),
+            Unwritten::Refused(status) => status,
         }
     }
 }
@@ -74,14 +102,15 @@ pub(crate) fn store_status(place: &Place, error: &store::Error) -> Box<Status> {
 
 impl Server {
     /// How long objects of a kind live; only events expire.
-    fn ttl(&self, target: Target) -> Option<Duration> {
+    fn ttl(&self, target: &Target) -> Option<Duration> {
         (target.info.resource == "events").then_some(limits::EVENT_TTL)
     }
 
     /// The current object, up to date with every acknowledged write.
     pub(crate) async fn current(&self, place: &Place) -> Result<Arc<Entry>> {
         self.store.consistent().await.map_err(|error| store_status(place, &error))?;
-        self.store.get(&place.key()).ok_or_else(|| place.not_found())
+        let entry = self.store.get(&place.key()).ok_or_else(|| place.not_found())?;
+        self.present_one(&place.target, entry).await
     }
 
     /// Stores a new object whose every field is settled. If it is too large, its managed fields go
@@ -90,14 +119,14 @@ impl Server {
         &self,
         place: &Place,
         object: &mut Value,
-    ) -> std::result::Result<Arc<Entry>, store::Error> {
-        let stored = codec::encode(&place.target.to_stored(object));
-        let created = self.store.create(&place.key(), stored, self.ttl(place.target)).await;
+    ) -> std::result::Result<Arc<Entry>, Unwritten> {
+        let stored = self.stored_bytes(&place.target, object).await?;
+        let created = self.store.create(&place.key(), stored, self.ttl(&place.target)).await;
         if matches!(created, Err(store::Error::TooLarge { .. })) && !fields::take_entries(object).is_null() {
-            let stored = codec::encode(&place.target.to_stored(object));
-            return self.store.create(&place.key(), stored, self.ttl(place.target)).await;
+            let stored = self.stored_bytes(&place.target, object).await?;
+            return Ok(self.store.create(&place.key(), stored, self.ttl(&place.target)).await?);
         }
-        created
+        Ok(created?)
     }
 
     /// Reads, changes and writes an object until nobody came in between. `change` gets the current
@@ -119,15 +148,25 @@ impl Server {
             }
             let new = self.settle_update(call, place, subresource, asked, &old).await?;
             match self.replace(call, place, &entry, &old, new).await {
-                Err(store::Error::Conflict(_)) => {}
-                Err(error) => return Err(store_status(place, &error)),
+                Err(Unwritten::Store(store::Error::Conflict(_))) => {}
+                Err(unwritten) => return Err(unwritten.status(place)),
                 Ok(updated) => {
-                    services::after_update(self, place.target, &old, &updated).await;
+                    let updated = self.present_updated(&place.target, updated).await?;
+                    services::after_update(self, &place.target, &old, &updated).await;
                     return Ok(updated);
                 }
             }
         }
         Err(Box::new(Status::modified(&place.target.group_resource(), &place.name)))
+    }
+
+    async fn present_updated(&self, target: &Target, updated: Updated) -> Result<Updated> {
+        Ok(match updated {
+            Updated::Written(entry) => Updated::Written(self.present_one(target, entry).await?),
+            Updated::Same(entry) => Updated::Same(self.present_one(target, entry).await?),
+            Updated::Deleted(event) => Updated::Deleted(self.present_event(target, event).await?),
+            would @ Updated::Would(_) => would,
+        })
     }
 
     /// Defaulting, preparation, admission and validation of an update.
@@ -139,7 +178,7 @@ impl Server {
         mut new: Value,
         old: &Value,
     ) -> Result<Value> {
-        let target = place.target;
+        let target = &place.target;
         metadata::tidy(&mut new);
         metadata::settle_namespace(target, &place.namespace, &mut new)?;
         target.strategy.default(&mut new);
@@ -152,10 +191,12 @@ impl Server {
         fields::set_entries(&mut new, entries);
         crate::admission::admit_update(self, call, place, subresource, &mut new, old).await?;
         services::prepare_update(target, subresource, &mut new, old);
-        let mut errors = metadata::validate_update(&new, old);
-        errors.extend(target.strategy.validate_update(subresource, &new, old));
+        let mut errors = metadata::validate_update(target, &new, old);
+        let (found, forgiven) = target.strategy.judge_update(subresource, &new, old);
+        errors.extend(found);
+        crate::custom::check_definition(target, subresource, &new, Some(old), &mut errors);
         refuse(target, &place.name, &errors)?;
-        for warning in target.strategy.warnings(&new, Some(old)) {
+        for warning in forgiven.into_iter().chain(target.strategy.warnings(&new, Some(old))) {
             call.warn(warning);
         }
         services::allocate_update(self, call, target, &mut new, old).await?;
@@ -171,10 +212,10 @@ impl Server {
         entry: &Arc<Entry>,
         old: &Value,
         mut new: Value,
-    ) -> std::result::Result<Updated, store::Error> {
+    ) -> std::result::Result<Updated, Unwritten> {
         meta::set_resource_version(&mut new, Some(entry.mod_revision));
         schema::apply::restore_times(&mut new, old);
-        let goes = meta::is_deleting(old) && !is_held(place.target, &new) && grace_is_over(old);
+        let goes = meta::is_deleting(old) && !is_held(&place.target, &new) && grace_is_over(old);
         if call.dry_run() {
             return Ok(Updated::Would(new));
         }
@@ -183,11 +224,13 @@ impl Server {
             let event = self.store.delete(&place.key(), Some(entry.mod_revision)).await?;
             return Ok(Updated::Deleted(event));
         }
-        let stored = codec::encode(&place.target.to_stored(&new));
-        if stored == entry.value {
+        let stored = self.stored_bytes(&place.target, &new).await?;
+        // What was read may have been converted; what is there may not.
+        let raw = self.store.get(&place.key()).filter(|raw| raw.mod_revision == entry.mod_revision);
+        if raw.is_some_and(|raw| raw.value == stored) {
             return Ok(Updated::Same(entry.clone()));
         }
-        let (key, ttl) = (place.key(), self.ttl(place.target));
+        let (key, ttl) = (place.key(), self.ttl(&place.target));
         let written = self.store.update(&key, stored, entry.mod_revision, ttl).await;
         let applies = call.verb() == Verb::Patch(Patch::Apply);
         if matches!(written, Err(store::Error::TooLarge { .. }))
@@ -195,7 +238,7 @@ impl Server {
             && !fields::take_entries(&mut new).is_null()
         {
             // An object that has become too large loses its managed fields first.
-            let stored = codec::encode(&place.target.to_stored(&new));
+            let stored = self.stored_bytes(&place.target, &new).await?;
             return Ok(Updated::Written(self.store.update(&key, stored, entry.mod_revision, ttl).await?));
         }
         Ok(Updated::Written(written?))
@@ -203,7 +246,7 @@ impl Server {
 }
 
 /// Whether something still holds an object that is being deleted.
-pub(crate) fn is_held(target: Target, object: &Value) -> bool {
+pub(crate) fn is_held(target: &Target, object: &Value) -> bool {
     let spec_finalizers = || object.pointer("/spec/finalizers").and_then(Value::as_array);
     let namespace = target.info.group.is_empty() && target.info.resource == "namespaces";
     meta::finalizers(object).next().is_some()
@@ -215,7 +258,7 @@ fn grace_is_over(object: &Value) -> bool {
 }
 
 /// 422 with every error, if there is one.
-pub(crate) fn refuse(target: Target, name: &str, errors: &[FieldError]) -> Result<()> {
+pub(crate) fn refuse(target: &Target, name: &str, errors: &[FieldError]) -> Result<()> {
     if errors.is_empty() {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use apimachinery::{Status, meta};
 use client::{UserInfo, Verb};
 use serde_json::{Value, json};
 
-pub(crate) async fn serve(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(crate) async fn serve(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     if call.verb() != Verb::Create {
         return Err(Box::new(Status::method_not_allowed()));
     }

@@ -18,7 +18,7 @@ pub(crate) struct Selectors {
 impl Selectors {
     /// # Errors
     /// 400 for what cannot be parsed and for fields the kind does not select by.
-    pub fn of(call: &Call, target: Target) -> Result<Selectors> {
+    pub fn of(call: &Call, target: &Target) -> Result<Selectors> {
         let options = call.options();
         let bad = |text: String| Box::new(Status::bad_request(text));
         let labels = labels::Selector::parse(&options.label_selector).map_err(|text| {
@@ -39,7 +39,7 @@ impl Selectors {
         self.trivial
     }
 
-    pub fn matches(&self, target: Target, entry: &Entry) -> bool {
+    pub fn matches(&self, target: &Target, entry: &Entry) -> bool {
         if self.trivial {
             return true;
         }
@@ -55,7 +55,7 @@ impl Selectors {
         })
     }
 
-    fn matches_tree(&self, target: Target, object: &Value) -> bool {
+    fn matches_tree(&self, target: &Target, object: &Value) -> bool {
         self.labels.matches_object(object)
             && self.fields.matches(|field| {
                 Some(match field {
@@ -68,12 +68,12 @@ impl Selectors {
 }
 
 /// The canonical name of a field, or why it cannot be selected by.
-fn canonical(target: Target, field: &str) -> std::result::Result<String, String> {
+fn canonical(target: &Target, field: &str) -> std::result::Result<String, String> {
     let known = target.strategy.field_labels();
     if matches!(field, "metadata.name" | "metadata.namespace") || known.contains(&field) {
         return Ok(field.to_owned());
     }
-    if known.is_empty() {
+    if known.is_empty() && target.custom.is_none() {
         let field = apimachinery::go::quote(field);
         return Err(format!(
             "{field} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""

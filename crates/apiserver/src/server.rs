@@ -5,11 +5,13 @@ use crate::authn::Authn;
 use crate::authz::{Attributes, Authorizer};
 use crate::config::Config;
 use crate::context::{Answer, Body, Call, Result};
+use crate::custom::{self, Catalog};
 use crate::flow::Flow;
 use crate::handlers::list::Listed;
 use crate::handlers::watch::Watch;
 use crate::handlers::{create, delete, deletecollection, get, list, patch, update, watch};
 use crate::metrics::Metrics;
+use crate::openapi::Documents;
 use crate::resources::Target;
 use crate::{reviews, subresources};
 use apimachinery::{Status, Time, meta};
@@ -31,6 +33,8 @@ pub(crate) struct Server {
     pub metrics: Metrics,
     /// Held by a write that a quota limits.
     pub quota: Arc<tokio::sync::Mutex<()>>,
+    pub custom: Catalog,
+    pub openapi: Documents,
 }
 
 /// The answer to a request of any verb.
@@ -51,14 +55,14 @@ impl Server {
 
     /// Serves a typed request for its user.
     pub async fn serve(self: &Arc<Self>, call: &mut Call) -> Result<Reply> {
-        let target =
-            Target::find(&call.request.resource).ok_or_else(|| Box::new(Status::resource_not_found()))?;
+        let target = Target::find(self, &call.request.resource)
+            .ok_or_else(|| Box::new(Status::resource_not_found()))?;
         self.authz.authorize(self, &Attributes::of(call))?;
         let _room = self.flow.enter(&call.user, call.verb())?;
         let started = self.env.instant();
         let (verb, resource) = (call.verb().as_str(), target.info.resource);
         // A panic in a handler is that request's error and nobody else's.
-        let served = AssertUnwindSafe(self.dispatch(call, target)).catch_unwind().await;
+        let served = AssertUnwindSafe(self.dispatch(call, &target)).catch_unwind().await;
         let reply = served.unwrap_or_else(|panic| {
             let text = panic_text(&*panic);
             tracing::error!(verb, resource, "a handler panicked: {text}");
@@ -75,9 +79,10 @@ impl Server {
         reply
     }
 
-    async fn dispatch(self: &Arc<Self>, call: &mut Call, target: Target) -> Result<Reply> {
+    async fn dispatch(self: &Arc<Self>, call: &mut Call, target: &Target) -> Result<Reply> {
         check_path(call, target)?;
         crate::options::check(call)?;
+        custom::greet(call, target);
         if !call.request.subresource.is_empty() {
             return subresources::serve(self, call, target).await.map(Reply::Answer);
         }
@@ -107,7 +112,7 @@ impl Server {
 }
 
 /// Names and namespaces that cannot be part of a path, whoever made the request.
-fn check_path(call: &Call, target: Target) -> Result<()> {
+fn check_path(call: &Call, target: &Target) -> Result<()> {
     let request = &call.request;
     let needs_name = matches!(call.verb(), Verb::Get | Verb::Update | Verb::Patch(_) | Verb::Delete);
     let bad = |text: &str| Err(Box::new(Status::bad_request(text)));
@@ -161,7 +166,7 @@ impl Transport for Local {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
         Box::pin(async move {
             let mut call = self.server.call(self.user.clone(), request);
-            settle_body(&mut call)?;
+            settle_body(&self.server, &mut call)?;
             let reply = self.server.serve(&mut call).await?;
             let warnings = std::mem::take(&mut call.warnings);
             match reply {
@@ -194,10 +199,9 @@ impl Transport for Local {
             let mut call = self.server.call(self.user.clone(), request);
             match self.server.serve(&mut call).await? {
                 Reply::Watch(watch) => {
-                    let target = watch.target;
-                    let stream = futures_util::stream::unfold(watch, move |mut watch| async move {
+                    let stream = futures_util::stream::unfold(watch, |mut watch| async move {
                         let item = watch.next().await?;
-                        Some((item.typed(target), watch))
+                        Some((item.typed(&watch.target), watch))
                     });
                     Ok(Box::pin(stream) as WatchStream)
                 }
@@ -209,18 +213,19 @@ impl Transport for Local {
 
 /// Bodies from this process are checked against the schema like those that come as bytes; callers need
 /// not repeat the kind that the request already names.
-fn settle_body(call: &mut Call) -> Result<()> {
+fn settle_body(server: &Server, call: &mut Call) -> Result<()> {
     if !matches!(call.verb(), Verb::Create | Verb::Update) {
         return Ok(());
     }
-    let Some(kind) = body_kind(&call.request) else { return Ok(()) };
+    let Some(target) = Target::find(server, &call.request.resource) else { return Ok(()) };
+    let Some(kind) = body_kind(&target, &call.request.subresource) else { return Ok(()) };
     let validation = call.request.options.field_validation.clone();
     let Some(body) = call.request.body.as_mut() else { return Ok(()) };
     if meta::kind(body).is_empty() {
         meta::set_gvk(body, &kind);
     }
     if meta::gvk(body).as_ref() == Some(&kind) {
-        for warning in crate::decode::check(&kind, body, &validation)? {
+        for warning in crate::decode::check(&target, &kind, body, &validation)? {
             call.warn(warning);
         }
     }
@@ -228,11 +233,9 @@ fn settle_body(call: &mut Call) -> Result<()> {
 }
 
 /// The kind that the body of a request should have.
-pub(crate) fn body_kind(request: &Request) -> Option<apimachinery::GroupVersionKind> {
-    let gvr = &request.resource;
-    let info = api::find(&gvr.group, &gvr.version, &gvr.resource)?;
-    if request.subresource.is_empty() {
-        return Some(info.gvk());
+pub(crate) fn body_kind(target: &Target, subresource: &str) -> Option<apimachinery::GroupVersionKind> {
+    if subresource.is_empty() {
+        return Some(target.info.gvk());
     }
-    info.subresource(&request.subresource).map(|subresource| subresource.kind.clone())
+    target.info.subresource(subresource).map(|subresource| subresource.kind.clone())
 }

@@ -20,7 +20,7 @@ const RANDOM_TRIES: usize = 32;
 /// Addresses looked at in order.
 const MAX_SEARCH: u128 = 1 << 16;
 
-fn is_service(target: Target) -> bool {
+fn is_service(target: &Target) -> bool {
     target.info.group.is_empty() && target.info.resource == "services"
 }
 
@@ -86,7 +86,7 @@ fn cluster_ips(service: &Value) -> BTreeSet<IpAddr> {
 }
 
 /// An update that leaves out what was allocated keeps it.
-pub(crate) fn prepare_update(target: Target, subresource: &str, new: &mut Value, old: &Value) {
+pub(crate) fn prepare_update(target: &Target, subresource: &str, new: &mut Value, old: &Value) {
     if !is_service(target)
         || !subresource.is_empty()
         || !wants_address(old) && text(old, "/spec/clusterIP") != "None"
@@ -140,7 +140,7 @@ fn keep_node_ports(new: &mut Value, old: &Value) {
 pub(crate) async fn allocate_create(
     server: &Server,
     call: &Call,
-    target: Target,
+    target: &Target,
     object: &mut Value,
 ) -> Result<()> {
     if !is_service(target) {
@@ -152,7 +152,7 @@ pub(crate) async fn allocate_create(
 pub(crate) async fn allocate_update(
     server: &Server,
     call: &Call,
-    target: Target,
+    target: &Target,
     object: &mut Value,
     old: &Value,
 ) -> Result<()> {
@@ -165,7 +165,7 @@ pub(crate) async fn allocate_update(
 async fn allocate(
     server: &Server,
     call: &Call,
-    target: Target,
+    target: &Target,
     service: &mut Value,
     old: &Value,
 ) -> Result<()> {
@@ -183,7 +183,7 @@ async fn allocate(
 async fn addresses(
     server: &Server,
     call: &Call,
-    target: Target,
+    target: &Target,
     service: &mut Value,
     had: &BTreeSet<IpAddr>,
 ) -> Result<()> {
@@ -229,7 +229,7 @@ async fn addresses(
     Ok(())
 }
 
-fn place_of(target: Target, service: &Value) -> Place {
+fn place_of(target: &Target, service: &Value) -> Place {
     Place::new(target, meta::namespace(service), meta::name(service))
 }
 
@@ -280,7 +280,7 @@ async fn claim(
     }
 }
 
-async fn free_address(server: &Server, call: &Call, target: Target, service: &Value) -> Result<IpAddr> {
+async fn free_address(server: &Server, call: &Call, target: &Target, service: &Value) -> Result<IpAddr> {
     let range = server.config.service_range;
     let last = size(range) - 1;
     // The first addresses are left to those who ask for one by number (KEP-3070), as upstream does.
@@ -308,7 +308,7 @@ async fn free_address(server: &Server, call: &Call, target: Target, service: &Va
 async fn claim_asked(
     server: &Server,
     call: &Call,
-    target: Target,
+    target: &Target,
     service: &Value,
     address: IpAddr,
 ) -> Result<()> {
@@ -346,7 +346,7 @@ fn port_key(port: u16) -> String {
 async fn claim_port(
     server: &Server,
     call: &Call,
-    target: Target,
+    target: &Target,
     service: &Value,
     port: u16,
 ) -> Result<bool> {
@@ -365,7 +365,7 @@ async fn claim_port(
 async fn ports(
     server: &Server,
     call: &Call,
-    target: Target,
+    target: &Target,
     service: &mut Value,
     had: &BTreeSet<u16>,
 ) -> Result<()> {
@@ -419,7 +419,7 @@ async fn ports(
     Ok(())
 }
 
-async fn free_port(server: &Server, call: &Call, target: Target, service: &Value) -> Result<u16> {
+async fn free_port(server: &Server, call: &Call, target: &Target, service: &Value) -> Result<u16> {
     let (first, last) = server.config.node_ports;
     let count = u64::from(last - first) + 1;
     let start = server.env.random_below(count);
@@ -433,7 +433,7 @@ async fn free_port(server: &Server, call: &Call, target: Target, service: &Value
 }
 
 /// Gives back what a Service claimed and nobody will use.
-pub(crate) async fn release(server: &Server, target: Target, object: &Value) {
+pub(crate) async fn release(server: &Server, target: &Target, object: &Value) {
     if is_service(target) {
         // The Service that won under this name keeps its own claims.
         let key = target.key(meta::namespace(object), meta::name(object));
@@ -476,7 +476,7 @@ async fn release_key(server: &Server, key: &str, owner_at: &str, namespace: &str
 }
 
 /// Gives back what an update or a deletion no longer needs.
-pub(crate) async fn after_update(server: &Server, target: Target, old: &Value, updated: &Updated) {
+pub(crate) async fn after_update(server: &Server, target: &Target, old: &Value, updated: &Updated) {
     if !is_service(target) {
         return;
     }

@@ -1,16 +1,16 @@
 //! `get`: tables as the server makes them, or objects as JSON, YAML, names or by path.
 
-use apimachinery::meta;
+use apimachinery::{jsonpath, meta};
 use clap::Args;
 use client::https::{next_line, path};
 use client::{Options, Verb};
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::Target;
 use crate::resource::{self, Asked};
 use crate::session::{Session, server_error};
 use crate::table::{Style, align, columns, headers, rows};
-use crate::{Target, jsonpath};
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const JSON: &str = "application/json";

@@ -7,7 +7,6 @@ mod describe;
 mod events;
 mod exec;
 mod get;
-mod jsonpath;
 mod logs;
 mod manifest;
 mod port_forward;

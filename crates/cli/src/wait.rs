@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use apimachinery::meta;
+use apimachinery::{jsonpath, meta};
 use clap::Args;
 use client::{Object, Options, WatchEvent};
 use futures_util::StreamExt;
 
 use crate::session::{Session, server_error};
-use crate::{Target, jsonpath, resource};
+use crate::{Target, resource};
 
 #[derive(Args)]
 pub struct Wait {

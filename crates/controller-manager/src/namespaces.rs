@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use apimachinery::meta;
 use apimachinery::status::Reason;
+use apimachinery::{GroupVersionResource, meta};
 use client::{Cache, Change, Client, Options, Queue, Reflector};
 use controllers::namespace::{Action, Content, FINALIZER};
 use controllers::{namespace, root_ca, service_account};
@@ -144,25 +144,51 @@ impl Namespaces {
     /// How much of every namespaced resource there is.
     async fn content(&self, name: &str) -> client::Result<Content> {
         let mut content = Content::new();
-        for info in deletable() {
-            let resource = self.clients.content.resource(info.group, info.version, info.resource);
-            let list = resource.list(name, Options { limit: 1, ..Options::default() }).await?;
-            content.push((format!("{}/{}", info.api_version(), info.resource), list.items.len()));
+        for gvr in self.deletable().await? {
+            let resource = self.clients.content.resource(&gvr.group, &gvr.version, &gvr.resource);
+            match resource.list(name, Options { limit: 1, ..Options::default() }).await {
+                Ok(list) => content.push((title(&gvr), list.items.len())),
+                // Its definition has gone in the meantime.
+                Err(status) if status.is(Reason::NotFound) => {}
+                Err(status) => return Err(status),
+            }
         }
         Ok(content)
     }
 
     async fn delete_all(&self, name: &str, wanted: &str) -> client::Result<()> {
-        for info in deletable().filter(|info| format!("{}/{}", info.api_version(), info.resource) == wanted) {
-            let resource = self.clients.content.resource(info.group, info.version, info.resource);
-            resource.delete_collection(name, Options::default()).await?;
+        for gvr in self.deletable().await?.into_iter().filter(|gvr| title(gvr) == wanted) {
+            let resource = self.clients.content.resource(&gvr.group, &gvr.version, &gvr.resource);
+            match resource.delete_collection(name, Options::default()).await {
+                Err(status) if !status.is(Reason::NotFound) => return Err(status),
+                _ => {}
+            }
         }
         Ok(())
     }
+
+    /// Namespaced resources, each in one version: the built-in ones and those of definitions.
+    async fn deletable(&self) -> client::Result<Vec<GroupVersionResource>> {
+        let mut all: Vec<GroupVersionResource> = built_in().map(api::ResourceInfo::gvr).collect();
+        let definitions =
+            self.clients.content.resource("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+        for object in definitions.list("", Options::default()).await?.items {
+            let Some(definition) = custom::Definition::read(&object).filter(|d| d.established) else {
+                continue;
+            };
+            let served = definition.served().find(|version| version.info.namespaced);
+            all.extend(served.map(|version| version.info.gvr()));
+        }
+        Ok(all)
+    }
 }
 
-/// Namespaced resources, each in one version.
-fn deletable() -> impl Iterator<Item = &'static api::ResourceInfo> {
+fn title(gvr: &GroupVersionResource) -> String {
+    format!("{}/{}", gvr.api_version(), gvr.resource)
+}
+
+/// Built-in namespaced resources, each in one version.
+fn built_in() -> impl Iterator<Item = &'static api::ResourceInfo> {
     api::resources().iter().filter(|info| {
         info.namespaced
             && info.served_by_default

@@ -8,7 +8,10 @@
 //!
 //! Limit: documents nest at most [`MAX_DEPTH`] deep.
 
+mod untyped;
 mod walk;
+
+pub use untyped::decode_untyped;
 
 pub(crate) use walk::is_printed;
 

@@ -26,8 +26,8 @@ mod table;
 pub mod view;
 
 pub use decode::{
-    DecodeError, Decoded, Format, Sniffed, StrictProblem, decode_json, decode_value, decode_yaml, json_value,
-    sniff, strict_message, yaml_value,
+    DecodeError, Decoded, Format, Sniffed, StrictProblem, decode_json, decode_untyped, decode_value,
+    decode_yaml, json_value, sniff, strict_message, yaml_value,
 };
 pub use encode::{encode, encode_any, encode_into, encode_yaml, indent};
 pub use protobuf::{decode_protobuf, encode_protobuf};

@@ -7,7 +7,7 @@ use apimachinery::meta;
 use serde_json::{Value, json};
 
 /// Writes the user into a new request.
-pub(super) fn stamp(call: &Call, target: Target, object: &mut Value) {
+pub(super) fn stamp(call: &Call, target: &Target, object: &mut Value) {
     if !is(target, "certificates.k8s.io", "certificatesigningrequests") {
         return;
     }
@@ -24,7 +24,7 @@ pub(super) fn stamp(call: &Call, target: Target, object: &mut Value) {
 }
 
 /// The spec of a request never changes.
-pub(super) fn keep(target: Target, new: &mut Value, old: &Value) {
+pub(super) fn keep(target: &Target, new: &mut Value, old: &Value) {
     if is(target, "certificates.k8s.io", "certificatesigningrequests") {
         new["spec"] = old["spec"].clone();
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 const STORAGE: &str = "storageclass.kubernetes.io/is-default-class";
 const INGRESS: &str = "ingressclass.kubernetes.io/is-default-class";
 
-pub(super) fn admit(server: &Server, target: Target, object: &mut Value) -> Result<()> {
+pub(super) fn admit(server: &Server, target: &Target, object: &mut Value) -> Result<()> {
     let unset = |object: &Value, field: &str| object["spec"].get(field).is_none_or(Value::is_null);
     if is(target, "", "persistentvolumeclaims") && unset(object, "storageClassName") {
         // Several defaults are no error: the newest one counts.

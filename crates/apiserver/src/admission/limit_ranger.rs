@@ -23,7 +23,7 @@ fn limits(range: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// Fills in defaults, then refuses what is out of bounds.
-pub(super) fn admit(server: &Server, target: Target, namespace: &str, object: &mut Value) -> Result<()> {
+pub(super) fn admit(server: &Server, target: &Target, namespace: &str, object: &mut Value) -> Result<()> {
     let (pod, claim) = (is(target, "", "pods"), is(target, "", "persistentvolumeclaims"));
     if !pod && !claim {
         return Ok(());

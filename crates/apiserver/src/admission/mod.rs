@@ -20,7 +20,7 @@ use crate::resources::Target;
 use crate::server::Server;
 use serde_json::Value;
 
-fn is(target: Target, group: &str, resource: &str) -> bool {
+fn is(target: &Target, group: &str, resource: &str) -> bool {
     target.info.group == group && target.info.resource == resource
 }
 
@@ -28,7 +28,7 @@ fn is(target: Target, group: &str, resource: &str) -> bool {
 pub(crate) async fn admit_create(
     server: &Server,
     call: &mut Call,
-    target: Target,
+    target: &Target,
     namespace: &str,
     object: &mut Value,
 ) -> Result<quota::Hold> {
@@ -65,10 +65,10 @@ pub(crate) async fn admit_update(
     old: &Value,
 ) -> Result<()> {
     unsupported::check_update(place, subresource, new)?;
-    certificates::keep(place.target, new, old);
-    rbac::check(server, call, place.target, new, Some(old))?;
+    certificates::keep(&place.target, new, old);
+    rbac::check(server, call, &place.target, new, Some(old))?;
     node_restriction::check_update(server, call, place, subresource, new, old)?;
-    if is(place.target, "", "pods") && subresource.is_empty() {
+    if is(&place.target, "", "pods") && subresource.is_empty() {
         pods::default_tolerations(new);
     }
     if matches!(subresource, "" | "ephemeralcontainers") {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
-pub(super) fn check_create(server: &Server, target: Target, namespace: &str, object: &Value) -> Result<()> {
+pub(super) fn check_create(server: &Server, target: &Target, namespace: &str, object: &Value) -> Result<()> {
     if !target.info.namespaced {
         return Ok(());
     }
@@ -40,7 +40,7 @@ pub(super) fn check_create(server: &Server, target: Target, namespace: &str, obj
 }
 
 pub(super) fn check_delete(place: &Place) -> Result<()> {
-    if is(place.target, "", "namespaces") && IMMORTAL.contains(&place.name.as_str()) {
+    if is(&place.target, "", "namespaces") && IMMORTAL.contains(&place.name.as_str()) {
         let resource = place.target.group_resource();
         return Err(Box::new(Status::forbidden(&resource, &place.name, "this namespace may not be deleted")));
     }

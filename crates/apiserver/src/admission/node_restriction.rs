@@ -10,7 +10,7 @@ use crate::server::Server;
 use apimachinery::{Status, go, meta};
 use serde_json::Value;
 
-fn deny(target: Target, name: &str, text: impl std::fmt::Display) -> Result<()> {
+fn deny(target: &Target, name: &str, text: impl std::fmt::Display) -> Result<()> {
     Err(Box::new(Status::forbidden(&target.group_resource(), name, text)))
 }
 
@@ -18,7 +18,7 @@ fn bound_to(pod: &Value, node: &str) -> bool {
     pod.pointer("/spec/nodeName").and_then(Value::as_str) == Some(node)
 }
 
-pub(super) fn check_create(call: &Call, target: Target, object: &Value) -> Result<()> {
+pub(super) fn check_create(call: &Call, target: &Target, object: &Value) -> Result<()> {
     let Some(node) = node_name(&call.user) else { return Ok(()) };
     let name = meta::name(object);
     let quoted = go::quote(node);
@@ -70,30 +70,34 @@ pub(super) fn check_update(
     let Some(node) = node_name(&call.user) else { return Ok(()) };
     let _state_of_other_objects = server;
     let quoted = go::quote(node);
-    if is(place.target, "", "nodes") {
+    if is(&place.target, "", "nodes") {
         if place.name != node {
             return deny(
-                place.target,
+                &place.target,
                 &place.name,
                 format!("node {quoted} is not allowed to modify node {}", go::quote(&place.name)),
             );
         }
         let taints = |object: &Value| object.pointer("/spec/taints").cloned();
         if subresource.is_empty() && taints(new) != taints(old) {
-            return deny(place.target, &place.name, format!("node {quoted} is not allowed to modify taints"));
+            return deny(
+                &place.target,
+                &place.name,
+                format!("node {quoted} is not allowed to modify taints"),
+            );
         }
         let changed = protected_labels(new, old);
         if !changed.is_empty() {
             return deny(
-                place.target,
+                &place.target,
                 &place.name,
                 format!("is not allowed to modify labels: {}", changed.join(", ")),
             );
         }
     }
-    if is(place.target, "", "pods") && !bound_to(old, node) {
+    if is(&place.target, "", "pods") && !bound_to(old, node) {
         return deny(
-            place.target,
+            &place.target,
             &place.name,
             format!("node {quoted} can only update pod status for pods with spec.nodeName set to itself"),
         );
@@ -120,19 +124,19 @@ fn protected_labels(new: &Value, old: &Value) -> Vec<String> {
 pub(super) fn check_delete(server: &Server, call: &Call, place: &Place) -> Result<()> {
     let Some(node) = node_name(&call.user) else { return Ok(()) };
     let quoted = go::quote(node);
-    if is(place.target, "", "nodes") && place.name != node {
+    if is(&place.target, "", "nodes") && place.name != node {
         return deny(
-            place.target,
+            &place.target,
             &place.name,
             format!("node {quoted} is not allowed to modify node {}", go::quote(&place.name)),
         );
     }
-    if is(place.target, "", "pods")
+    if is(&place.target, "", "pods")
         && let Some(entry) = server.store.get(&place.key())
         && !bound_to(&codec::tree(&entry), node)
     {
         return deny(
-            place.target,
+            &place.target,
             &place.name,
             format!("node {quoted} can only delete pods with spec.nodeName set to itself"),
         );

@@ -44,7 +44,7 @@ fn policy(namespace: &Value, mode: &str) -> Policy {
 }
 
 /// Where a kind keeps its Pod's metadata and spec.
-fn template(target: Target) -> Option<&'static str> {
+fn template(target: &Target) -> Option<&'static str> {
     Some(match (target.info.group, target.info.resource) {
         ("", "pods") => "",
         ("", "replicationcontrollers") => "/spec/template",
@@ -66,7 +66,7 @@ fn namespace_of(server: &Server, name: &str) -> Option<std::sync::Arc<Value>> {
 pub(super) fn check_create(
     server: &Server,
     call: &mut Call,
-    target: Target,
+    target: &Target,
     namespace: &str,
     object: &Value,
 ) -> Result<()> {
@@ -88,13 +88,13 @@ pub(super) fn check_update(
     new: &Value,
     old: &Value,
 ) -> Result<()> {
-    if template(place.target).is_none() || new.get("spec") == old.get("spec") {
+    if template(&place.target).is_none() || new.get("spec") == old.get("spec") {
         return Ok(());
     }
-    check_create(server, call, place.target, &place.namespace, new)
+    check_create(server, call, &place.target, &place.namespace, new)
 }
 
-fn enforce(namespace: &Value, target: Target, name: &str, pod: &Value) -> Result<()> {
+fn enforce(namespace: &Value, target: &Target, name: &str, pod: &Value) -> Result<()> {
     let policy = policy(namespace, "enforce");
     match checks::violations(policy.level, pod) {
         None => Ok(()),

@@ -12,12 +12,12 @@ const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const TOLERATION_SECONDS: u64 = 300;
 
-fn forbidden(target: Target, object: &Value, text: String) -> Box<Status> {
+fn forbidden(target: &Target, object: &Value, text: String) -> Box<Status> {
     Box::new(Status::forbidden(&target.group_resource(), meta::name(object), text))
 }
 
 /// The number behind a priority class name.
-pub(super) fn priority(server: &Server, target: Target, pod: &mut Value) -> Result<()> {
+pub(super) fn priority(server: &Server, target: &Target, pod: &mut Value) -> Result<()> {
     let classes =
         Target::of(api::find("scheduling.k8s.io", "v1", "priorityclasses").expect("it is in the table"));
     let name = pod["spec"]["priorityClassName"].as_str().unwrap_or_default().to_owned();
@@ -64,7 +64,7 @@ pub(super) fn priority(server: &Server, target: Target, pod: &mut Value) -> Resu
 }
 
 /// Overhead and scheduling of the Pod's runtime class.
-pub(super) fn runtime_class(server: &Server, target: Target, pod: &mut Value) -> Result<()> {
+pub(super) fn runtime_class(server: &Server, target: &Target, pod: &mut Value) -> Result<()> {
     let Some(name) = pod["spec"]["runtimeClassName"].as_str().map(str::to_owned) else {
         if pod["spec"].get("overhead").is_some_and(|o| o.as_object().is_some_and(|o| !o.is_empty())) {
             return Err(forbidden(

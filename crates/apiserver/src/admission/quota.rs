@@ -23,7 +23,7 @@ fn one() -> Quantity {
 pub(super) async fn check_create(
     server: &Server,
     call: &Call,
-    target: Target,
+    target: &Target,
     namespace: &str,
     object: &Value,
 ) -> Result<Hold> {
@@ -43,7 +43,7 @@ pub(super) async fn check_create(
     Ok(Some(hold))
 }
 
-fn check_one(server: &Server, quota: &Value, target: Target, namespace: &str, object: &Value) -> Result<()> {
+fn check_one(server: &Server, quota: &Value, target: &Target, namespace: &str, object: &Value) -> Result<()> {
     if is(target, "", "pods") && !in_scope(quota, object) {
         return Ok(());
     }
@@ -102,7 +102,7 @@ fn codec_tree(entry: &Arc<store::Entry>) -> Arc<Value> {
 }
 
 /// Pods that have ended use nothing.
-fn counts(target: Target, quota: &Value, object: &Value) -> bool {
+fn counts(target: &Target, quota: &Value, object: &Value) -> bool {
     if !is(target, "", "pods") {
         return true;
     }
@@ -111,7 +111,7 @@ fn counts(target: Target, quota: &Value, object: &Value) -> bool {
 }
 
 /// What one object uses of everything that can be limited.
-fn usage(target: Target, object: &Value) -> Amounts {
+fn usage(target: &Target, object: &Value) -> Amounts {
     let mut used = Amounts::new();
     let (group, resource) = (target.info.group, target.info.resource);
     let counted =

@@ -16,7 +16,7 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 pub(super) fn check(
     server: &Server,
     call: &Call,
-    target: Target,
+    target: &Target,
     object: &Value,
     old: Option<&Value>,
 ) -> Result<()> {

@@ -12,7 +12,7 @@ const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TOKEN_SECONDS: u64 = 3607;
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-pub(super) fn admit(server: &Server, target: Target, namespace: &str, pod: &mut Value) -> Result<()> {
+pub(super) fn admit(server: &Server, target: &Target, namespace: &str, pod: &mut Value) -> Result<()> {
     let forbidden = |pod: &Value, text: String| {
         Err(Box::new(Status::forbidden(&target.group_resource(), meta::name(pod), text)))
     };

@@ -1,6 +1,6 @@
 //! What this server would have to act on but does not yet is refused, so that nobody relies on it:
-//! custom resources, aggregated APIs, admission webhooks and policies, and containers added to a
-//! running Pod: a client such as `kubectl debug` would wait for them for ever.
+//! aggregated APIs, admission webhooks and policies, and containers added to a running Pod: a client
+//! such as `kubectl debug` would wait for them for ever.
 
 use crate::context::Result;
 use crate::registry::Place;
@@ -8,9 +8,8 @@ use crate::resources::Target;
 use apimachinery::{Status, meta};
 use serde_json::Value;
 
-pub(super) fn check_create(target: Target, object: &Value) -> Result<()> {
+pub(super) fn check_create(target: &Target, object: &Value) -> Result<()> {
     let what = match (target.info.group, target.info.resource) {
-        ("apiextensions.k8s.io", "customresourcedefinitions") => "custom resources are not served",
         ("apiregistration.k8s.io", "apiservices") => "aggregated APIs are not served",
         (
             "admissionregistration.k8s.io",

@@ -12,7 +12,7 @@ use apimachinery::{Reason, Status, meta};
 use client::Verb;
 use serde_json::Value;
 
-pub(crate) async fn apply(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(crate) async fn apply(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let config = call.take_body()?;
     let subresource = call.request.subresource.clone();
     let place = Place::new(target, &call.request.namespace, &call.request.name);
@@ -51,7 +51,7 @@ pub(crate) async fn apply(server: &Server, call: &mut Call, target: Target) -> R
 }
 
 async fn create(server: &Server, call: &mut Call, place: &Place, config: &Value) -> Result<Answer> {
-    let target = place.target;
+    let target = &place.target;
     let object = fields::applied(call, target, "", None, config)?;
     let uid = meta::uid(&object);
     if !uid.is_empty() {

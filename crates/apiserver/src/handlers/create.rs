@@ -1,17 +1,18 @@
 //! POST: a new object, or the action of a subresource (`subresources`).
 
 use crate::context::{Answer, Body, Call, Result};
-use crate::registry::{Place, refuse, store_status};
+use crate::registry::{Place, Unwritten, refuse};
 use crate::resources::Target;
 use crate::server::Server;
 use crate::{admission, fields, limits, metadata, services};
 use apimachinery::{Status, meta};
 use serde_json::Value;
 
-pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(crate) async fn create(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let mut object = call.take_body()?;
     let namespace = call.request.namespace.clone();
     check_kind(target, &object)?;
+    crate::custom::check_create(target, meta::name(&object))?;
     metadata::settle_namespace(target, &namespace, &mut object)?;
     if !call.request.name.is_empty() && meta::name(&object) != call.request.name {
         return Err(name_mismatch(meta::name(&object), &call.request.name));
@@ -45,11 +46,14 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> 
             return Ok(Answer::created(Body::object(object)));
         }
         match server.insert(&place, &mut object).await {
-            Ok(entry) => return Ok(Answer::created(Body::Stored(target, entry))),
-            Err(store::Error::Exists(_)) if generated => {}
-            Err(error) => {
+            Ok(entry) => {
+                let entry = server.present_one(target, entry).await?;
+                return Ok(Answer::created(Body::Stored(target.clone(), entry)));
+            }
+            Err(Unwritten::Store(store::Error::Exists(_))) if generated => {}
+            Err(unwritten) => {
                 services::release(server, target, &object).await;
-                return Err(store_status(&place, &error));
+                return Err(unwritten.status(&place));
             }
         }
     }
@@ -57,9 +61,10 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: Target) -> 
     Err(Box::new(Status::generate_name_conflict(&resource, meta::name(&object), limits::RETRY_AFTER_SECONDS)))
 }
 
-fn validate(call: &mut Call, target: Target, object: &Value) -> Result<()> {
+fn validate(call: &mut Call, target: &Target, object: &Value) -> Result<()> {
     let mut errors = metadata::validate(target, object);
     errors.extend(target.strategy.validate(object));
+    crate::custom::check_definition(target, "", object, None, &mut errors);
     refuse(target, meta::name(object), &errors)?;
     for warning in target.strategy.warnings(object, None) {
         call.warn(warning);
@@ -68,7 +73,7 @@ fn validate(call: &mut Call, target: Target, object: &Value) -> Result<()> {
 }
 
 /// The body must be of the kind that the path names.
-pub(crate) fn check_kind(target: Target, object: &Value) -> Result<()> {
+pub(crate) fn check_kind(target: &Target, object: &Value) -> Result<()> {
     let (wanted, found) = (target.info.gvk(), meta::gvk(object));
     let version = meta::api_version(object).rsplit('/').next().unwrap_or_default();
     match found {

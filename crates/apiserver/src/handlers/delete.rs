@@ -6,7 +6,7 @@ use crate::context::{Answer, Body, Call, Result};
 use crate::registry::{Place, Updated, is_held, store_status};
 use crate::resources::Target;
 use crate::server::Server;
-use crate::{admission, codec, limits, services};
+use crate::{admission, limits, services};
 use apimachinery::{FieldError, Path, Status, Time, meta};
 use client::Options;
 use jiff::SignedDuration;
@@ -25,7 +25,7 @@ enum Decision {
     Pending,
 }
 
-pub(crate) async fn delete(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(crate) async fn delete(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     check_options(call.options())?;
     let place = Place::new(target, &call.request.namespace, &call.request.name);
     admission::admit_delete(server, call, &place).await?;
@@ -51,7 +51,7 @@ async fn step(
     place: &Place,
     entry: &Arc<Entry>,
 ) -> std::result::Result<Answer, Failed> {
-    let target = place.target;
+    let target = &place.target;
     let object = target.tree(entry);
     check_object(place, call.options(), &object, entry).map_err(Failed::Status)?;
     let failed = |error: store::Error| match error {
@@ -59,15 +59,17 @@ async fn step(
         error => Failed::Status(store_status(place, &error)),
     };
     match decide(target, &object, call.options(), call.now) {
-        Decision::Pending => Ok(Answer::ok(Body::Stored(target, entry.clone()))),
+        Decision::Pending => Ok(Answer::ok(Body::Stored(target.clone(), entry.clone()))),
         Decision::Mark(mut marked) => {
             if call.dry_run() {
                 return Ok(Answer::ok(Body::object(marked)));
             }
             meta::set_resource_version(&mut marked, None);
-            let stored = codec::encode(&target.to_stored(&marked));
+            let stored = server.stored_bytes(target, &marked).await.map_err(Failed::Status)?;
             let written = server.store.update(&place.key(), stored, entry.mod_revision, None).await;
-            Ok(Answer::ok(Body::Stored(target, written.map_err(failed)?)))
+            let written =
+                server.present_one(target, written.map_err(failed)?).await.map_err(Failed::Status)?;
+            Ok(Answer::ok(Body::Stored(target.clone(), written)))
         }
         Decision::Remove => {
             if !call.dry_run() {
@@ -81,9 +83,9 @@ async fn step(
 }
 
 /// The answer to a delete that removed the object: the object for some kinds, a Status for the rest.
-fn gone(target: Target, entry: &Arc<Entry>, object: &Value) -> Body {
+fn gone(target: &Target, entry: &Arc<Entry>, object: &Value) -> Body {
     if target.strategy.delete_returns_object() {
-        return Body::Stored(target, entry.clone());
+        return Body::Stored(target.clone(), entry.clone());
     }
     let details = apimachinery::status::Details {
         name: meta::name(object).into(),
@@ -97,8 +99,14 @@ fn gone(target: Target, entry: &Arc<Entry>, object: &Value) -> Body {
 }
 
 /// The decision, pure: upstream's BeforeDelete and the finalizers of garbage collection.
-fn decide(target: Target, object: &Value, options: &Options, now: Time) -> Decision {
+fn decide(target: &Target, object: &Value, options: &Options, now: Time) -> Decision {
     let mut marked = object.clone();
+    if crate::custom::is_definition(target) && !meta::is_deleting(object) {
+        // Its objects go first, whatever the policy; upstream writes no grace here.
+        meta::set_deletion_timestamp(&mut marked, Some(now.truncated()));
+        custom::status::mark_deleted(&mut marked, now);
+        return Decision::Mark(marked);
+    }
     set_propagation(target, options, &mut marked);
     if meta::is_deleting(object) {
         return decide_again(target, object, options, marked);
@@ -123,7 +131,7 @@ fn decide(target: Target, object: &Value, options: &Options, now: Time) -> Decis
 }
 
 /// A delete of something that is already being deleted: it can only get faster.
-fn decide_again(target: Target, object: &Value, options: &Options, mut marked: Value) -> Decision {
+fn decide_again(target: &Target, object: &Value, options: &Options, mut marked: Value) -> Decision {
     let left = meta::deletion_grace_period(object).unwrap_or(0);
     let graceful = target.strategy.delete_grace(object, options.grace_period_seconds);
     let asked = options.grace_period_seconds.and(graceful).map_or(left, |grace| grace.max(0));
@@ -142,7 +150,7 @@ fn decide_again(target: Target, object: &Value, options: &Options, mut marked: V
 }
 
 /// The finalizers `orphan` and `foregroundDeletion` stand for the propagation policy.
-fn set_propagation(target: Target, options: &Options, object: &mut Value) {
+fn set_propagation(target: &Target, options: &Options, object: &mut Value) {
     let (orphan, foreground) = match (options.orphan_dependents, options.propagation_policy.as_deref()) {
         (Some(orphan), _) => (orphan, false),
         (None, Some("Orphan")) => (true, false),

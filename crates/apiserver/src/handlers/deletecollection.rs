@@ -12,7 +12,7 @@ use client::Verb;
 pub(crate) async fn delete_collection(
     server: &Server,
     call: &mut Call,
-    target: Target,
+    target: &Target,
 ) -> Result<list::Listed> {
     delete::check_options(call.options())?;
     let mut asked = call.derive(call.request.clone());

@@ -6,7 +6,7 @@ use crate::resources::Target;
 use crate::server::Server;
 use apimachinery::Status;
 
-pub(crate) async fn get(server: &Server, call: &Call, target: Target) -> Result<Answer> {
+pub(crate) async fn get(server: &Server, call: &Call, target: &Target) -> Result<Answer> {
     let place = Place::new(target, &call.request.namespace, &call.request.name);
     match parse_revision(&call.options().resource_version)? {
         None => {
@@ -18,7 +18,8 @@ pub(crate) async fn get(server: &Server, call: &Call, target: Target) -> Result<
         }
     }
     let entry = server.store.get(&place.key()).ok_or_else(|| place.not_found())?;
-    Ok(Answer::ok(Body::Stored(target, entry)))
+    let entry = server.present_one(target, entry).await?;
+    Ok(Answer::ok(Body::Stored(target.clone(), entry)))
 }
 
 /// A resourceVersion as clients write it; empty means "the latest".

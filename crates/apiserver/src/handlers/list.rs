@@ -29,7 +29,7 @@ struct Page {
     start: String,
 }
 
-pub(crate) async fn list(server: &Server, call: &Call, target: Target) -> Result<Listed> {
+pub(crate) async fn list(server: &Server, call: &Call, target: &Target) -> Result<Listed> {
     check_options(call, false)?;
     let selectors = Selectors::of(call, target)?;
     let prefix = target.prefix(&call.request.namespace);
@@ -37,24 +37,34 @@ pub(crate) async fn list(server: &Server, call: &Call, target: Target) -> Result
     let page = parse_page(call)?;
     let snapshot = snapshot(server, call, &place, &prefix, page.as_ref()).await?;
     let start = page.map_or_else(String::new, |page| page.start);
-    Ok(collect(target, &snapshot, &prefix, &start, call.options().limit, &selectors))
+    let limit = call.options().limit;
+    if target.custom.as_ref().is_some_and(|custom| custom.converter.is_some()) && !selectors.is_everything() {
+        // What an object is selected by may differ between versions.
+        let all = snapshot.starting_at(&format!("{prefix}{start}")).cloned().collect();
+        let all = server.present(target, all).await?;
+        return Ok(collect(target, all.iter(), snapshot.revision, &prefix, limit, &selectors));
+    }
+    let from = format!("{prefix}{start}");
+    let entries = snapshot.starting_at(&from);
+    let mut listed = collect(target, entries, snapshot.revision, &prefix, limit, &selectors);
+    server.present_list(&mut listed).await?;
+    Ok(listed)
 }
 
-fn collect(
-    target: Target,
-    snapshot: &Snapshot,
+fn collect<'e>(
+    target: &Target,
+    entries: impl Iterator<Item = &'e Arc<Entry>>,
+    revision: u64,
     prefix: &str,
-    start: &str,
     limit: u64,
     selectors: &Selectors,
 ) -> Listed {
     let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
-    let start = format!("{prefix}{start}");
-    let mut rest = snapshot.starting_at(&start).peekable();
+    let mut rest = entries.peekable();
     let mut listed = Listed {
-        target,
+        target: target.clone(),
         entries: Vec::new(),
-        revision: snapshot.revision,
+        revision,
         continue_token: String::new(),
         remaining: None,
     };
@@ -63,7 +73,7 @@ fn collect(
             // Only when something is left is there a next page.
             let Some(last) = listed.entries.last() else { break };
             let next = format!("{}\0", &last.key[prefix.len()..]);
-            listed.continue_token = token(snapshot.revision, &next);
+            listed.continue_token = token(revision, &next);
             listed.remaining = selectors.is_everything().then(|| rest.count() as u64);
             return listed;
         }

@@ -11,12 +11,15 @@ use apimachinery::{Status, meta};
 use client::{Patch, Verb};
 use serde_json::Value;
 
-pub(crate) async fn patch(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(crate) async fn patch(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let Verb::Patch(kind) = call.verb() else {
         return Err(Box::new(Status::method_not_allowed()));
     };
     if kind == Patch::Apply {
         return super::apply::apply(server, call, target).await;
+    }
+    if kind == Patch::Strategic && target.custom.is_some() {
+        return Err(Box::new(Status::unsupported_media_type(&decode::CUSTOM_PATCHES)));
     }
     let patch = call.take_body()?;
     let subresource = call.request.subresource.clone();
@@ -26,7 +29,7 @@ pub(crate) async fn patch(server: &Server, call: &mut Call, target: Target) -> R
             let mut new = apply(target, kind, old, &patch)?;
             let validation = call.options().field_validation.clone();
             check_kind(target, &new)?;
-            for warning in decode::check(&target.info.gvk(), &mut new, &validation)? {
+            for warning in decode::check(target, &target.info.gvk(), &mut new, &validation)? {
                 call.warn(warning);
             }
             if meta::name(&new) != place.name {
@@ -53,7 +56,7 @@ fn names_revision(kind: Patch, patch: &Value) -> bool {
     }
 }
 
-fn apply(target: Target, kind: Patch, old: &Value, patch: &Value) -> Result<Value> {
+fn apply(target: &Target, kind: Patch, old: &Value, patch: &Value) -> Result<Value> {
     match kind {
         Patch::Json => {
             let body = patch.to_string();
@@ -64,7 +67,7 @@ fn apply(target: Target, kind: Patch, old: &Value, patch: &Value) -> Result<Valu
             apimachinery::patch::merge_patch(&mut new, patch);
             Ok(new)
         }
-        Patch::Strategic => decode::strategic_merge(target.info, old, patch),
+        Patch::Strategic => decode::strategic_merge(target, old, patch),
         Patch::Apply => Err(Box::new(Status::unsupported_patch_type())),
     }
 }

@@ -7,7 +7,7 @@ use crate::resources::Target;
 use crate::server::Server;
 use apimachinery::{FieldError, Path, Reason, Status, meta};
 
-pub(crate) async fn update(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(crate) async fn update(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let object = call.take_body()?;
     let subresource = call.request.subresource.clone();
     check_kind(target, &object)?;
@@ -39,12 +39,12 @@ pub(crate) async fn update(server: &Server, call: &mut Call, target: Target) -> 
     }
 }
 
-fn creates(target: Target, subresource: &str, object: &serde_json::Value) -> bool {
+fn creates(target: &Target, subresource: &str, object: &serde_json::Value) -> bool {
     let fresh = meta::resource_version_str(object).is_empty() && meta::uid(object).is_empty();
     fresh && subresource.is_empty() && target.strategy.allow_create_on_update()
 }
 
-fn check_preconditions(place: &Place, object: &serde_json::Value, target: Target) -> Result<()> {
+fn check_preconditions(place: &Place, object: &serde_json::Value, target: &Target) -> Result<()> {
     let version = meta::resource_version_str(object);
     let path = Path::new("metadata").child("resourceVersion");
     if version.is_empty() || version == "0" {

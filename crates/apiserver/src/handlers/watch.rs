@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Entry, Event, Watcher};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,16 +56,22 @@ pub(crate) enum Item {
 /// A running watch; `next` gives `None` when its time is over.
 pub(crate) struct Watch {
     pub target: Target,
+    /// Ends with the definition of a custom resource.
+    life: Option<watch::Receiver<()>>,
+    server: Arc<Server>,
     watcher: Option<Watcher>,
     selectors: Selectors,
     queue: VecDeque<Item>,
+    /// Events that were not looked at yet, and the revision up to which they go.
+    pending: VecDeque<Arc<Event>>,
+    seen: u64,
     bookmarks: bool,
     next_bookmark: Instant,
     last_bookmark_sent: bool,
     ends: Instant,
 }
 
-pub(crate) async fn watch(server: &Server, call: &Call, target: Target) -> Result<Watch> {
+pub(crate) async fn watch(server: &Arc<Server>, call: &Call, target: &Target) -> Result<Watch> {
     check_options(call, true)?;
     let selectors = Selectors::of(call, target)?;
     let options = call.options();
@@ -75,10 +82,14 @@ pub(crate) async fn watch(server: &Server, call: &Call, target: Target) -> Resul
     let lasts =
         options.timeout_seconds.filter(|s| *s > 0).map_or(limits::MIN_WATCH + random, Duration::from_secs);
     let mut watch = Watch {
-        target,
+        target: target.clone(),
+        life: target.custom.as_ref().map(|custom| custom.life.clone()),
+        server: server.clone(),
         watcher: None,
         selectors,
         queue: VecDeque::new(),
+        pending: VecDeque::new(),
+        seen: 0,
         bookmarks: options.allow_watch_bookmarks,
         next_bookmark: now + limits::BOOKMARK_EVERY,
         last_bookmark_sent: false,
@@ -95,8 +106,9 @@ pub(crate) async fn watch(server: &Server, call: &Call, target: Target) -> Resul
             }
         };
         let snapshot = server.store.list(&prefix);
-        let there = snapshot.iter().filter(|entry| watch.selectors.matches(target, entry));
-        watch.queue.extend(there.map(|entry| Item::Initial(entry.clone())));
+        let shown = server.present(target, snapshot.iter().cloned().collect()).await?;
+        let there = shown.into_iter().filter(|entry| watch.selectors.matches(target, entry));
+        watch.queue.extend(there.map(Item::Initial));
         if options.send_initial_events == Some(true) && options.allow_watch_bookmarks {
             watch.queue.push_back(Item::Bookmark { revision: snapshot.revision, initial_end: true });
         }
@@ -122,6 +134,14 @@ fn junk_revision(text: &str) -> Box<Status> {
     ))
 }
 
+/// Built-in resources never end.
+async fn ended(life: Option<&mut watch::Receiver<()>>) {
+    match life {
+        Some(life) => while life.changed().await.is_ok() {},
+        None => std::future::pending().await,
+    }
+}
+
 impl Watch {
     pub async fn next(&mut self) -> Option<Item> {
         loop {
@@ -130,6 +150,25 @@ impl Watch {
                     self.watcher = None;
                 }
                 return Some(item);
+            }
+            if let Some(event) = self.pending.front().cloned() {
+                // Taken off only once it is settled: whoever waits for this may stop waiting.
+                let shown = self.server.present_event(&self.target, event).await;
+                self.pending.pop_front();
+                match shown {
+                    Ok(event) => self.queue.extend(self.see(event)),
+                    Err(status) => {
+                        self.pending.clear();
+                        self.queue.push_back(Item::Error(status));
+                    }
+                }
+                // Where others' events never pause, a bookmark must not wait for a pause.
+                let settled = self.pending.is_empty() && self.queue.is_empty();
+                if self.bookmarks && settled && Instant::now() >= self.next_bookmark {
+                    self.next_bookmark = Instant::now() + limits::BOOKMARK_EVERY;
+                    self.queue.push_back(Item::Bookmark { revision: self.seen, initial_end: false });
+                }
+                continue;
             }
             let watcher = self.watcher.as_mut()?;
             if Instant::now() >= self.ends {
@@ -144,6 +183,7 @@ impl Watch {
             let batch = tokio::select! {
                 biased;
                 batch = watcher.next() => batch,
+                () = ended(self.life.as_mut()) => return None,
                 () = tokio::time::sleep_until(pause) => {
                     let now = Instant::now();
                     if now >= self.ends {
@@ -160,19 +200,11 @@ impl Watch {
             };
             match batch {
                 Ok(batch) => {
-                    for event in batch.events {
-                        if let Some(item) = self.see(event) {
-                            self.queue.push_back(item);
-                        }
-                    }
-                    // Where others' events never pause, a bookmark must not wait for a pause.
-                    if self.bookmarks && self.queue.is_empty() && Instant::now() >= self.next_bookmark {
-                        self.next_bookmark = Instant::now() + limits::BOOKMARK_EVERY;
-                        self.queue.push_back(Item::Bookmark { revision: batch.revision, initial_end: false });
-                    }
+                    self.seen = batch.revision;
+                    self.pending.extend(batch.events);
                 }
                 Err(error) => {
-                    let place = Place::new(self.target, "", "");
+                    let place = Place::new(&self.target, "", "");
                     self.queue.push_back(Item::Error(store_status(&place, &error)));
                 }
             }
@@ -182,7 +214,7 @@ impl Watch {
     /// What an event is to a watcher with these selectors. An object that leaves the selection is
     /// DELETED with its previous state and the new revision.
     fn see(&self, event: Arc<Event>) -> Option<Item> {
-        let sees = |entry: &Arc<Entry>| self.selectors.matches(self.target, entry);
+        let sees = |entry: &Arc<Entry>| self.selectors.matches(&self.target, entry);
         let before = event.prev.as_ref().is_some_and(sees);
         let after = !event.deleted && sees(&event.entry);
         let (change, entry) = match (before, after) {
@@ -197,7 +229,7 @@ impl Watch {
 
 impl Item {
     /// The event as JSON, with a newline; the usual ones are encoded once for all watchers.
-    pub fn json(&self, target: Target) -> Bytes {
+    pub fn json(&self, target: &Target) -> Bytes {
         match self {
             Item::Initial(entry) => event_json(target, Change::Added, entry, entry.mod_revision),
             Item::Change { change, entry, event } => {
@@ -223,7 +255,7 @@ impl Item {
     }
 
     /// The event for a client in this process.
-    pub fn typed(self, target: Target) -> WatchEvent {
+    pub fn typed(self, target: &Target) -> WatchEvent {
         match self {
             Item::Initial(entry) => WatchEvent::Added(target.tree(&entry)),
             Item::Change { change, entry, event } => {
@@ -247,7 +279,7 @@ impl Item {
     }
 }
 
-fn event_json(target: Target, change: Change, entry: &Entry, revision: u64) -> Bytes {
+fn event_json(target: &Target, change: Change, entry: &Entry, revision: u64) -> Bytes {
     let mut out = Vec::with_capacity(entry.value.len() + 96);
     out.extend_from_slice(b"{\"type\":\"");
     out.extend_from_slice(change.as_str().as_bytes());
@@ -264,7 +296,7 @@ pub(crate) fn bookmark_object(kind: &str, api_version: &str, revision: u64, init
     )
 }
 
-fn bookmark_json(target: Target, revision: u64, initial_end: bool) -> Bytes {
+fn bookmark_json(target: &Target, revision: u64, initial_end: bool) -> Bytes {
     let object = bookmark_object(target.info.kind, &target.info.api_version(), revision, initial_end);
     format!("{{\"type\":\"BOOKMARK\",\"object\":{object}}}\n").into()
 }

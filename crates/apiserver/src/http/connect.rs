@@ -60,7 +60,7 @@ pub(crate) async fn serve(
     connection: &Connection,
     incoming: Asked,
     path: &ResourcePath,
-    target: Target,
+    target: &Target,
 ) -> Result<Response<ResponseBody>> {
     let server = &connection.shared.server;
     if target.info.subresource(&path.subresource).is_none() {

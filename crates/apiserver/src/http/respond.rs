@@ -107,7 +107,7 @@ pub(crate) async fn compress(response: Response<ResponseBody>) -> Response<Respo
 
 pub(crate) fn answer(
     server: &Server,
-    target: Target,
+    target: &Target,
     answer: &Answer,
     form: &Form,
 ) -> Response<ResponseBody> {
@@ -158,7 +158,7 @@ fn list_head(kind: &str, api_version: &str, listed: &Listed) -> Vec<u8> {
 }
 
 pub(crate) fn list(server: &Server, listed: &Listed, form: &Form) -> Response<ResponseBody> {
-    let target = listed.target;
+    let target = &listed.target;
     match &form.shape {
         Shape::Table(version) => {
             let objects: Vec<Arc<Value>> = listed.entries.iter().map(|entry| target.tree(entry)).collect();
@@ -199,7 +199,7 @@ fn schema_into(object: &Value, out: &mut Vec<u8>) {
 /// One line of a watch in the form the client asked for. `first` is true for the first table.
 pub(crate) fn watch_line(
     server: &Server,
-    target: Target,
+    target: &Target,
     item: &Item,
     form: &Form,
     first: &mut bool,
@@ -223,7 +223,7 @@ pub(crate) fn watch_line(
 }
 
 /// Rewrites the object of an event; errors stay as they are.
-fn reshaped(target: Target, item: &Item, reshape: impl FnOnce(Value, bool) -> Vec<u8>) -> Bytes {
+fn reshaped(target: &Target, item: &Item, reshape: impl FnOnce(Value, bool) -> Vec<u8>) -> Bytes {
     let line = item.json(target);
     let bookmark = matches!(item, Item::Bookmark { .. });
     if matches!(item, Item::Error(_)) {
@@ -245,7 +245,7 @@ pub(crate) fn watch(server: Arc<Server>, watch: Box<Watch>, form: Form) -> Respo
         let (server, form) = (server.clone(), form.clone());
         async move {
             let item = watch.next().await?;
-            let line = watch_line(&server, watch.target, &item, &form, &mut first);
+            let line = watch_line(&server, &watch.target, &item, &form, &mut first);
             Some((Ok::<_, Infallible>(Frame::data(line)), (watch, first)))
         }
     });

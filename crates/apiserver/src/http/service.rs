@@ -107,7 +107,7 @@ async fn respond(
         request,
     };
     if let Some(path) = route::resource_path(&incoming.path)
-        && has_group_version(&path)
+        && has_group_version(server, &path)
     {
         return resource(connection, incoming, path).await;
     }
@@ -115,7 +115,7 @@ async fn respond(
     server.authz.authorize(server, &attributes)?;
     let found = health::respond(server, &incoming)
         .or_else(|| discovery::respond(server, &incoming))
-        .or_else(|| openapi::respond(&incoming));
+        .or_else(|| openapi::respond(server, &incoming));
     found.unwrap_or_else(|| Ok(page_not_found()))
 }
 
@@ -124,11 +124,11 @@ fn page_not_found() -> HttpResponse {
     respond::plain(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n")
 }
 
-fn has_group_version(path: &ResourcePath) -> bool {
+fn has_group_version(server: &Server, path: &ResourcePath) -> bool {
     let (group, version) = (path.gvr.group.as_str(), path.gvr.version.as_str());
-    api::resources()
-        .iter()
-        .any(|info| info.served_by_default && info.group == group && info.version == version)
+    let here = |info: &api::ResourceInfo| info.group == group && info.version == version;
+    api::resources().iter().any(|info| info.served_by_default && here(info))
+        || group.contains('.') && server.custom.served().has_group_version(group, version)
 }
 
 /// The verb that a method is for a resource path.
@@ -189,23 +189,23 @@ async fn resource(connection: &Connection, incoming: Asked, path: ResourcePath) 
         user_agent: user_agent.to_owned(),
     };
     let mut call = server.call(incoming.user.clone(), typed);
-    let Some(target) = Target::find(&path.gvr) else {
+    let Some(target) = Target::find(server, &path.gvr) else {
         server.authz.authorize(server, &Attributes::of(&call))?;
         return Err(Box::new(Status::resource_not_found()));
     };
     if connects {
-        return connect::serve(connection, incoming, &path, target).await;
+        return connect::serve(connection, incoming, &path, &target).await;
     }
-    let form = form_of(&incoming, verb)?;
+    let form = form_of(&incoming, verb, &target)?;
     let (headers, mut request) = (incoming.headers, incoming.request);
     let upgrade =
         (verb == Verb::Watch && websocket::is_upgrade(&headers)).then(|| hyper::upgrade::on(&mut request));
     // Rights come before the body: a stranger's megabytes are not read.
     server.authz.authorize(server, &Attributes::of(&call))?;
-    read_body(&mut call, &headers, request.into_body()).await?;
+    read_body(&mut call, &target, &headers, request.into_body()).await?;
     let reply = server.serve(&mut call).await?;
     let mut response = match reply {
-        Reply::Answer(answer) => respond::answer(server, target, &answer, &form),
+        Reply::Answer(answer) => respond::answer(server, &target, &answer, &form),
         Reply::List(listed) => respond::list(server, &listed, &form),
         Reply::Watch(watch) => {
             let mut response = match upgrade {
@@ -225,10 +225,11 @@ fn join_selectors(one: &str, other: &str) -> String {
 }
 
 /// Which forms a verb can answer in.
-fn form_of(incoming: &Asked, verb: Verb) -> Result<Form> {
+fn form_of(incoming: &Asked, verb: Verb, target: &Target) -> Result<Form> {
     negotiate::negotiate(&incoming.headers, &incoming.query, |encoding, shape| match shape {
         Shape::Plain => {
-            encoding != Encoding::Protobuf || matches!(verb, Verb::Get | Verb::Create | Verb::Update)
+            encoding != Encoding::Protobuf
+                || target.custom.is_none() && matches!(verb, Verb::Get | Verb::Create | Verb::Update)
         }
         Shape::Table(version) => encoding == Encoding::Json && matches!(version.as_str(), "v1" | "v1beta1"),
         Shape::Partial(version) => {
@@ -277,15 +278,15 @@ fn format_of(headers: &HeaderMap) -> Result<Format> {
 }
 
 /// Reads the body that the verb has, into the call.
-async fn read_body(call: &mut Call, headers: &HeaderMap, body: Incoming) -> Result<()> {
+async fn read_body(call: &mut Call, target: &Target, headers: &HeaderMap, body: Incoming) -> Result<()> {
     match call.verb() {
         Verb::Get | Verb::List | Verb::Watch => Ok(()),
         Verb::Create | Verb::Update => {
             let format = format_of(headers)?;
             let bytes = collect(body).await?;
-            let Some(kind) = body_kind(&call.request) else { return Ok(()) };
+            let Some(kind) = body_kind(target, &call.request.subresource) else { return Ok(()) };
             let validation = call.options().field_validation.clone();
-            let (object, warnings) = decode::body(&kind, format, &bytes, &validation)?;
+            let (object, warnings) = decode::body(target, &kind, format, &bytes, &validation)?;
             warnings.into_iter().for_each(|warning| call.warn(warning));
             call.request.body = Some(object);
             Ok(())

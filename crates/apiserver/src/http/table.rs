@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// A table of objects. Watches send the column definitions only with their first event.
 pub(crate) fn of(
     server: &Server,
-    target: Target,
+    target: &Target,
     objects: &[Arc<Value>],
     version: &str,
     form: &Form,
@@ -25,9 +25,13 @@ pub(crate) fn of(
     })
 }
 
-fn row(target: Target, object: &Arc<Value>, version: &str, form: &Form, now: Time) -> Value {
-    let mut row = json!({"cells": api::row(target.info, object, now)});
-    if let Some(conditions) = api::row_conditions(target.info, object) {
+fn row(target: &Target, object: &Arc<Value>, version: &str, form: &Form, now: Time) -> Value {
+    let cells = match &target.custom {
+        Some(custom) => custom::columns::row(&custom.version, object, now),
+        None => api::row(&target.info, object, now),
+    };
+    let mut row = json!({ "cells": cells });
+    if let Some(conditions) = api::row_conditions(&target.info, object) {
         row["conditions"] = conditions;
     }
     match form.include {
@@ -50,12 +54,19 @@ pub(crate) fn to_json(table: &Value) -> Vec<u8> {
     out
 }
 
-fn columns_of(target: Target) -> Value {
+fn columns_of(target: &Target) -> Value {
     let column = |column: &api::Column| {
         json!({
             "name": column.name, "type": column.kind, "format": column.format,
             "description": column.description, "priority": column.priority,
         })
     };
-    api::columns(target.info).iter().map(column).collect()
+    let Some(custom) = &target.custom else { return api::columns(&target.info).iter().map(column).collect() };
+    let own = custom.version.columns.iter().map(|column| {
+        json!({
+            "name": column.name, "type": column.kind, "format": column.format,
+            "description": column.description, "priority": column.priority,
+        })
+    });
+    std::iter::once(column(&api::columns::NAME)).chain(own).collect()
 }

@@ -80,7 +80,7 @@ async fn run(
             Some(payload) = ping.recv() => write_frame(&mut writer, PONG, &payload).await?,
             item = watch.next() => {
                 let Some(item) = item else { break };
-                let line = respond::watch_line(&server, watch.target, &item, &form, &mut first);
+                let line = respond::watch_line(&server, &watch.target, &item, &form, &mut first);
                 let text = line.strip_suffix(b"\n").unwrap_or(&line);
                 write_frame(&mut writer, TEXT, text).await?;
             }

@@ -19,7 +19,7 @@ pub(crate) async fn bind(server: &Server, call: &mut Call) -> Result<Answer> {
         (url, name) => return Err(crate::handlers::create::name_mismatch(name, url)),
     };
     validate(&binding, &name)?;
-    let place = Place::new(pods, &call.request.namespace, &name);
+    let place = Place::new(&pods, &call.request.namespace, &name);
     for _ in 0..limits::MAX_CONFLICT_TRIES {
         let entry = server.current(&place).await?;
         let old = codec::tree(&entry);

@@ -17,7 +17,7 @@ use store::Entry;
 /// Entries of `disruptedPods` before the budget's controller must catch up (upstream's limit).
 const MAX_DISRUPTED: usize = 2000;
 
-pub(super) async fn evict(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(super) async fn evict(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let eviction = call.take_body()?;
     let place = Place::new(target, &call.request.namespace, &call.request.name);
     if meta::name(&eviction) != place.name && !meta::name(&eviction).is_empty() {
@@ -152,11 +152,11 @@ async fn spend_one(
         )));
     }
     disrupted.insert(place.name.clone(), call.now.truncated().to_string().into());
-    crate::fields::track_own(call, budgets_target(), &mut new, &object);
+    crate::fields::track_own(call, &budgets_target(), &mut new, &object);
     if call.dry_run() {
         return Ok(());
     }
-    let budget_place = Place::new(budgets_target(), &place.namespace, name);
+    let budget_place = Place::new(&budgets_target(), &place.namespace, name);
     let written =
         server.store.update(&budget_place.key(), codec::encode(&new), budget.mod_revision, None).await;
     written.map(|_| ()).map_err(|error| match error {

@@ -15,7 +15,7 @@ use client::Verb;
 
 pub(crate) use binding::bind;
 
-pub(crate) async fn serve(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(crate) async fn serve(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let name = call.request.subresource.clone();
     let Some(info) = target.info.subresource(&name) else {
         return Err(Box::new(Status::resource_not_found()));

@@ -14,7 +14,7 @@ const DEFAULT_SECONDS: i64 = 3600;
 const MIN_SECONDS: i64 = 600;
 const MAX_SECONDS: i64 = 1 << 32;
 
-pub(super) async fn request(server: &Server, call: &mut Call, target: Target) -> Result<Answer> {
+pub(super) async fn request(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let mut request = call.take_body()?;
     let place = Place::new(target, &call.request.namespace, &call.request.name);
     let entry = server.current(&place).await?;

@@ -54,12 +54,12 @@ pub async fn connect(handle: &Handle, user: Option<(&str, &[&str])>, alpn: &[u8]
 }
 
 impl Https {
-    fn new(handle: &Handle, user: Option<(&str, &[&str])>) -> Https {
+    pub fn new(handle: &Handle, user: Option<(&str, &[&str])>) -> Https {
         let tls = TlsConnector::from(Arc::new(tls_config(handle, user, b"h2")));
         Https { address: handle.local_addr().expect("it listens"), tls }
     }
 
-    async fn send(
+    pub async fn send(
         &self,
         method: Method,
         path: &str,
@@ -81,7 +81,7 @@ impl Https {
         sender.send_request(request.body(Full::new(body.into())).expect("request")).await.expect("answer")
     }
 
-    async fn json(
+    pub async fn json(
         &self,
         method: Method,
         path: &str,

@@ -3,6 +3,8 @@
 mod access;
 mod apply;
 mod connect;
+mod conversion;
+mod custom_resources;
 mod https;
 mod objects;
 mod watching;

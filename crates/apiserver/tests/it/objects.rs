@@ -403,12 +403,13 @@ async fn classes_have_defaults() {
 #[tokio::test]
 async fn what_is_not_acted_on_is_refused() {
     let cluster = Cluster::new().await;
-    let definitions = cluster.admin().resource("apiextensions.k8s.io", "v1", "customresourcedefinitions");
-    let object = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "xs.example.com"}});
-    let (code, text) = failure(definitions.create("", object).await);
+    let services = cluster.admin().resource("apiregistration.k8s.io", "v1", "apiservices");
+    let object = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+        "metadata": {"name": "v1.example.com"}, "spec": {"group": "example.com", "version": "v1",
+            "groupPriorityMinimum": 1, "versionPriority": 1, "service": {"name": "a", "namespace": "b"}}});
+    let (code, text) = failure(services.create("", object).await);
     assert_eq!(
-        (code, text.ends_with("custom resources are not served by this version of the API server")),
+        (code, text.ends_with("aggregated APIs are not served by this version of the API server")),
         (403, true)
     );
 }

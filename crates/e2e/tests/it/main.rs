@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod crash;
+mod custom_resources;
 mod images;
 #[cfg(feature = "kube-rs")]
 mod kube_rs;

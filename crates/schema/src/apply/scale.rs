@@ -8,14 +8,14 @@ use serde_json::Value;
 
 const SCALE: &str = "autoscaling/v1";
 
-/// Where an object keeps its replicas. Entries of other versions are dropped, as upstream drops those of
-/// versions whose replicas it does not know.
+/// Where an object keeps its replicas. Entries of versions whose replicas are not known are dropped, as
+/// upstream does.
 #[derive(Debug, Clone, Copy)]
 pub struct Replicas<'r> {
     /// The version in which the object is served to the request.
     pub api_version: &'r str,
-    /// The path of names in that version, `spec.replicas` for built-in kinds.
-    pub path: &'r str,
+    /// Versions, and the path of names in each (`spec.replicas` for built-in kinds).
+    pub paths: &'r [(&'r str, &'r str)],
 }
 
 fn path(names: &str) -> Path {
@@ -34,10 +34,9 @@ impl Replicas<'_> {
     /// # Errors
     /// The entries cannot be read.
     pub fn to_scale(&self, entries: &Value) -> Result<Value, String> {
-        let replicas = path(self.path);
         let mut scale = Managed::default();
         for mut entry in Managed::decode(entries)?.0 {
-            if entry.api_version == self.api_version && entry.set.has(&replicas) {
+            if self.path_at(&entry.api_version).is_some_and(|replicas| entry.set.has(&replicas)) {
                 entry.api_version = SCALE.into();
                 entry.id = self.id_in(SCALE, entry.id);
                 entry.set = only(&path("spec.replicas"));
@@ -45,6 +44,11 @@ impl Replicas<'_> {
             }
         }
         Ok(scale.encode())
+    }
+
+    fn path_at(&self, api_version: &str) -> Option<Path> {
+        let found = self.paths.iter().find(|(version, _)| *version == api_version);
+        found.map(|(_, names)| path(names))
     }
 
     fn id_in(&self, api_version: &str, id: Id) -> Id {
@@ -57,14 +61,12 @@ impl Replicas<'_> {
     /// # Errors
     /// The entries cannot be read.
     pub fn to_parent(&self, parent: &Value, scale: &Value) -> Result<Value, String> {
-        let replicas = path(self.path);
+        let own = self.path_at(self.api_version).ok_or("the version of the request has no replicas")?;
         let mut scaled = Managed::decode(scale)?;
         let had = Managed::decode(parent)?;
         let mut result = Managed::default();
         for mut entry in had.0.iter().cloned() {
-            if entry.api_version != self.api_version {
-                continue;
-            }
+            let Some(replicas) = self.path_at(&entry.api_version) else { continue };
             if entry.set.has(&replicas) && scaled.remove(&entry.id).is_none() {
                 // Somebody else scales now.
                 entry.set.subtract(&only(&replicas));
@@ -80,12 +82,12 @@ impl Replicas<'_> {
                 Operation::Update => self.id_in(self.api_version, entry.id.clone()),
             };
             if let Some(at) = result.position(&id) {
-                result.0[at].set.unite(only(&replicas));
+                result.0[at].set.unite(only(&own));
                 continue;
             }
             // As upstream: the time is that of the object's entry of the same name, if there is one.
             let time = had.get(&entry.id).and_then(|entry| entry.time.clone());
-            result.set(Entry { id, api_version: self.api_version.into(), time, set: only(&replicas) });
+            result.set(Entry { id, api_version: self.api_version.into(), time, set: only(&own) });
         }
         Ok(result.encode())
     }

@@ -275,7 +275,7 @@ fn recorded_deployments() {
 #[test]
 fn scaling_moves_the_replicas() {
     let scaled = |entries: Value, replicas: i64, manager: &str| {
-        let map = Replicas { api_version: "apps/v1", path: "spec.replicas" };
+        let map = Replicas { api_version: "apps/v1", paths: &[("apps/v1", "spec.replicas")] };
         let mut lab = Lab::new(built_in("autoscaling", "v1", "Scale"), "autoscaling", "v1", "Scale");
         let scale = |replicas: i64| json!({"metadata": {"uid": "u"}, "spec": {"replicas": replicas}});
         lab.object = lab.dress(scale(3));

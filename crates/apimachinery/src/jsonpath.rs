@@ -86,7 +86,8 @@ fn skip(parts: &[Part], from: usize) -> usize {
     parts.len()
 }
 
-fn text(value: &Value) -> String {
+/// A value as templates print it.
+pub fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
