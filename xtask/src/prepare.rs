@@ -24,9 +24,8 @@ pub fn prepare() -> Result<(), String> {
     let missing: Vec<&str> = PACKAGES.into_iter().filter(|package| !installed(package)).collect();
     let tools = Path::new("target/tools");
     let kubectl = tools.join(KUBECTL).join("usr/bin/kubectl");
-    python_client(tools)?;
     if missing.is_empty() && kubectl.exists() {
-        return Ok(());
+        return python_client(tools);
     }
     run("apt-get", &["update", "-qq"])?;
     if !missing.is_empty() {
@@ -54,7 +53,8 @@ pub fn prepare() -> Result<(), String> {
         crate::run::run_in(tools, "dpkg-deb", &["-x", file, KUBECTL])?;
         let _ = fs::remove_file(tools.join(file));
     }
-    Ok(())
+    // Last: on an empty machine Python comes with the packages.
+    python_client(tools)
 }
 
 fn python_client(tools: &Path) -> Result<(), String> {
