@@ -94,9 +94,16 @@ impl Target {
         self.info.storage_key(namespace, "")
     }
 
-    /// Whether stored bytes can be answered as they are.
-    pub fn is_stored_version(&self) -> bool {
+    fn is_stored_version(&self) -> bool {
         std::ptr::eq(&raw const *self.info, &raw const *self.stored)
+    }
+
+    /// Whether the bytes of an entry can be answered as they are.
+    pub fn shows(&self, entry: &Entry) -> bool {
+        match &self.custom {
+            Some(custom) => custom.shows(entry),
+            None => self.is_stored_version(),
+        }
     }
 
     /// The object in the served version.
@@ -115,8 +122,7 @@ impl Target {
 
     /// Appends the object's JSON in the served version, with `revision` as its resourceVersion.
     pub fn write_json(&self, entry: &Entry, revision: u64, out: &mut Vec<u8>) {
-        let as_stored = self.custom.as_ref().map_or(self.is_stored_version(), |custom| custom.shows(entry));
-        if as_stored {
+        if self.shows(entry) {
             crate::codec::splice(&entry.value, revision, out);
             return;
         }

@@ -160,14 +160,13 @@ impl Https {
     }
 
     async fn rest(&self, request: &Request) -> Result<(StatusCode, HeaderMap, Bytes)> {
-        let info = find(request)?;
         let (method, kind) = method(request.verb);
         let body = match (&request.body, request.verb) {
             (Some(body), _) => Bytes::from(body.to_string()),
             (None, Verb::Delete | Verb::DeleteCollection) => delete_options(&request.options),
             (None, _) => Bytes::new(),
         };
-        let answer = self.send(method, &path(info, request), (JSON, kind), body, &request.user_agent).await?;
+        let answer = self.send(method, &route(request), (JSON, kind), body, &request.user_agent).await?;
         whole(answer).await
     }
 }
@@ -188,9 +187,13 @@ async fn whole(answer: http::Response<Incoming>) -> Result<(StatusCode, HeaderMa
     })))
 }
 
-fn find(request: &Request) -> Result<&'static ResourceInfo> {
+/// The REST path of a request. What is not built in is namespaced where a namespace is named.
+fn route(request: &Request) -> String {
     let gvr = &request.resource;
-    api::find(&gvr.group, &gvr.version, &gvr.resource).ok_or_else(|| Box::new(Status::resource_not_found()))
+    match api::find(&gvr.group, &gvr.version, &gvr.resource) {
+        Some(info) => path(info, request),
+        None => build(&gvr.group, &gvr.version, &gvr.resource, true, request),
+    }
 }
 
 fn method(verb: Verb) -> (Method, &'static str) {
@@ -208,15 +211,16 @@ fn method(verb: Verb) -> (Method, &'static str) {
 
 /// The REST path with its query.
 pub fn path(info: &ResourceInfo, request: &Request) -> String {
-    let mut path = if info.group.is_empty() {
-        format!("/api/{}", info.version)
-    } else {
-        format!("/apis/{}/{}", info.group, info.version)
-    };
-    if info.namespaced && !request.namespace.is_empty() {
+    build(info.group, info.version, info.resource, info.namespaced, request)
+}
+
+fn build(group: &str, version: &str, resource: &str, namespaced: bool, request: &Request) -> String {
+    let mut path =
+        if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+    if namespaced && !request.namespace.is_empty() {
         path.push_str(&format!("/namespaces/{}", request.namespace));
     }
-    path.push_str(&format!("/{}", info.resource));
+    path.push_str(&format!("/{resource}"));
     for part in [&request.name, &request.subresource] {
         if !part.is_empty() {
             path.push('/');
@@ -346,10 +350,9 @@ impl Transport for Https {
 
     fn watch(&self, request: Request) -> BoxFuture<'_, Result<WatchStream>> {
         Box::pin(async move {
-            let info = find(&request)?;
             let body = {
                 let answer = self
-                    .send(Method::GET, &path(info, &request), (JSON, ""), Bytes::new(), &request.user_agent)
+                    .send(Method::GET, &route(&request), (JSON, ""), Bytes::new(), &request.user_agent)
                     .await?;
                 if !answer.status().is_success() {
                     return Err(match whole(answer).await {
@@ -422,14 +425,15 @@ mod tests {
             options: Options { label_selector: "a in (b,c)".into(), limit: 5, ..Options::default() },
             user_agent: String::new(),
         };
-        let info = find(&request).expect("pods");
         assert_eq!(
-            path(info, &request),
+            route(&request),
             "/api/v1/namespaces/default/pods?labelSelector=a%20in%20%28b%2Cc%29&limit=5"
         );
         request.verb = Verb::Update;
         (request.name, request.subresource, request.options) =
             ("p".into(), "status".into(), Options::default());
-        assert_eq!(path(info, &request), "/api/v1/namespaces/default/pods/p/status");
+        assert_eq!(route(&request), "/api/v1/namespaces/default/pods/p/status");
+        request.resource = apimachinery::GroupVersionResource::new("example.com", "v1", "widgets");
+        assert_eq!(route(&request), "/apis/example.com/v1/namespaces/default/widgets/p/status");
     }
 }

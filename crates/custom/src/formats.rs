@@ -205,7 +205,7 @@ fn is_isbn10(text: &str) -> bool {
     }
     let last = if bytes[9] == b'X' { 10 } else { u32::from(bytes[9] - b'0') };
     let sum: u32 = (1..).zip(&bytes[..9]).map(|(place, byte)| place * u32::from(byte - b'0')).sum();
-    (sum + 10 * last) % 11 == 0
+    (sum + 10 * last).is_multiple_of(11)
 }
 
 fn is_isbn13(text: &str) -> bool {
@@ -216,16 +216,20 @@ fn is_isbn13(text: &str) -> bool {
 
 fn is_credit_card(text: &str) -> bool {
     let number: Vec<u32> = text.chars().filter_map(|c| c.to_digit(10)).collect();
-    let known = match (number.first(), number.get(1), number.len()) {
-        (Some(4), _, 13 | 16) | (Some(5), Some(1..=5), 16) | (Some(6), _, 16) => true,
-        (Some(3), Some(4 | 7), 15) | (Some(3), Some(0 | 6 | 8), 14) => true,
-        (Some(2 | 1), _, 15) | (Some(3), Some(5), 16) => true,
-        _ => false,
-    };
+    let known = matches!(
+        (number.first(), number.get(1), number.len()),
+        (Some(4), _, 13 | 16)
+            | (Some(5), Some(1..=5), 16)
+            | (Some(6), _, 16)
+            | (Some(3), Some(4 | 7), 15)
+            | (Some(3), Some(0 | 6 | 8), 14)
+            | (Some(2 | 1), _, 15)
+            | (Some(3), Some(5), 16)
+    );
     let doubled = |digit: u32| if digit * 2 > 9 { digit * 2 - 9 } else { digit * 2 };
     let sum: u32 =
         (0..).zip(number.iter().rev()).map(|(at, d)| if at % 2 == 1 { doubled(*d) } else { *d }).sum();
-    known && sum % 10 == 0
+    known && sum.is_multiple_of(10)
 }
 
 fn is_ssn(text: &str) -> bool {

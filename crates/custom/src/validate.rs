@@ -187,7 +187,7 @@ fn types(schema: &Schema, value: &Value, name: &str) -> Found {
     let int_as_number = is == "integer" && one_of("number");
     let textual = matches!(value, Value::String(_) | Value::Array(_));
     if !format.is_empty() {
-        if !textual && !(one_of(is) || is_format == format || whole_float || int_as_number) {
+        if !(textual || one_of(is) || is_format == format || whole_float || int_as_number) {
             found.wrong_type(name, format, is_format);
             return found;
         }

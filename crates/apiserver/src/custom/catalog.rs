@@ -133,11 +133,7 @@ impl Catalog {
             return Some(known.clone());
         }
         let object = crate::codec::tree(entry);
-        let Some(definition) = Definition::read(&object) else {
-            tracing::error!(key = &*entry.key, "a definition cannot be served: there are too many names");
-            return None;
-        };
-        let definition = Arc::new(definition);
+        let definition = Arc::new(Definition::read(&object)?);
         let same =
             before.filter(|known| known.spec == object["spec"] && known.definition.uid == definition.uid);
         let since = same.map_or(entry.mod_revision, |known| known.since);

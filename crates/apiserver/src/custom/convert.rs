@@ -17,12 +17,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Entry, Event};
 
+/// Key, and version that was wanted.
+type Asked = (Arc<str>, String);
+
 /// The webhook of a definition, and what it converted lately.
 pub(crate) struct Converter {
     callee: Callee,
     /// The version of reviews that it knows and we, too.
     review: Option<&'static str>,
-    known: Mutex<HashMap<(Arc<str>, String), Arc<Entry>>>,
+    known: Mutex<HashMap<Asked, Arc<Entry>>>,
 }
 
 impl Converter {
@@ -177,7 +180,7 @@ fn texts(map: &Map<String, Value>, field: &str) -> std::result::Result<(), Strin
 }
 
 /// What must be asked, if anything: the converter, and the version that is wanted.
-fn asked<'t>(custom: Option<&'t Custom>) -> Option<(&'t Custom, &'t Converter)> {
+fn asked(custom: Option<&Custom>) -> Option<(&Custom, &Converter)> {
     let custom = custom?;
     Some((custom, custom.converter.as_deref()?))
 }

@@ -105,6 +105,11 @@ impl Keeper {
 
     async fn keep(&self, object: &Value, all: &[&Value], round: &mut Round) -> Result<()> {
         let now = self.server.now();
+        if custom::Definition::read(object).is_none() {
+            let name = meta::name(object);
+            tracing::error!(name, "a definition is not served: there are more than {} names", api::MAX_NAMES);
+            return Ok(());
+        }
         if status::plan(object, all, now).is_some() {
             return self.write(object, |fresh| status::plan(fresh, all, now)).await;
         }

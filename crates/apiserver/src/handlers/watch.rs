@@ -238,7 +238,7 @@ impl Item {
                     Change::Modified => !event.created() && !event.deleted,
                     Change::Deleted => event.deleted,
                 };
-                if usual && target.is_stored_version() {
+                if usual && target.shows(entry) {
                     event.encoded(|event| event_json(target, *change, entry, event.revision))
                 } else {
                     event_json(target, *change, entry, event.revision)
