@@ -275,21 +275,20 @@ impl Estimator<'_> {
         self.size(expr).unwrap_or(UNKNOWN)
     }
 
-    /// What the shape of a variable says of a place in it.
+    /// What the shape of a variable says of a place in it. As upstream: what is in a computed container is
+    /// looked up as if it were in `self`, keys of maps have no length, and entries of maps that are selected by
+    /// name are of unknown size.
     fn size_at(&self, path: &[String]) -> Option<Size> {
         let (root, rest) = path.split_first()?;
         if root == ACCU {
             return None;
         }
-        let mut decl: &Decl = self.env.vars.get(root)?.decl.as_ref()?;
+        let decl_of = |name: &str| self.env.vars.get(name).and_then(|var| var.decl.as_ref());
+        let mut decl: &Decl = decl_of(root).or_else(|| decl_of("self"))?;
         for part in rest {
             decl = match (&decl.shape, part.as_str()) {
-                (Shape::List(items, _), "@items") => items,
-                (Shape::Map(values), "@values") => values,
-                (Shape::Map(_), "@keys") => {
-                    return Some(Size { min: 0, max: crate::decl::MAX_REQUEST_BYTES - 2 });
-                }
-                (Shape::Map(values), _) => values,
+                (Shape::List(inner, _) | Shape::Map(inner), "@items" | "@values") => inner,
+                (Shape::Map(_), "@keys") => return Some(Size::fixed(0)),
                 (Shape::Object(object), field) => &object.fields.get(field)?.decl,
                 _ => return None,
             };

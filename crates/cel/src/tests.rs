@@ -313,6 +313,14 @@ fn costs_are_estimated_from_shapes() {
         let estimate = env.compile(source).unwrap().estimate(&env);
         assert_eq!((estimate.min, estimate.max), (min, max), "{source}");
     }
+    // Keys cost nothing, and parts of a text are as long as `self` is large.
+    for (source, max) in [
+        ("self.spec.labels.all(k, k.contains('*'))", 2_000_000),
+        ("self.spec.name.split('.').exists(x, x.matches('^0[0-9]+$'))", 2_000),
+    ] {
+        let estimate = env.compile(source).unwrap().estimate(&env);
+        assert!(estimate.max < max, "{source} {estimate:?}");
+    }
     // Unbounded lists within unbounded lists are too much for any limit.
     let estimate = env
         .compile("self.spec.items.all(i, self.spec.items.all(j, i.name != j.name))")
