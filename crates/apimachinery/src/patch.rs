@@ -14,8 +14,10 @@ pub enum PatchError {
     Malformed(String),
     /// Too many operations: answered with 413.
     TooManyOperations(usize),
-    /// The patch does not fit the object (failed `test`, missing path): answered with 422.
+    /// The patch does not fit the object (a missing path): answered with 422.
     Unprocessable(String),
+    /// An operation `test` found something else: answered with 422.
+    TestFailed(String),
 }
 
 impl fmt::Display for PatchError {
@@ -25,7 +27,7 @@ impl fmt::Display for PatchError {
             Self::TooManyOperations(n) => {
                 write!(f, "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {n}")
             }
-            Self::Unprocessable(text) => f.write_str(text),
+            Self::Unprocessable(text) | Self::TestFailed(text) => f.write_str(text),
         }
     }
 }
@@ -43,7 +45,10 @@ pub fn json_patch(object: &Value, body: &[u8]) -> Result<Value, PatchError> {
     }
     let patch: json_patch::Patch = serde_json::from_value(Value::Array(raw)).map_err(malformed)?;
     let mut result = object.clone();
-    json_patch::patch(&mut result, &patch).map_err(|e| PatchError::Unprocessable(e.to_string()))?;
+    json_patch::patch(&mut result, &patch).map_err(|error| match error.kind {
+        json_patch::PatchErrorKind::TestFailed => PatchError::TestFailed(error.to_string()),
+        _ => PatchError::Unprocessable(error.to_string()),
+    })?;
     Ok(result)
 }
 

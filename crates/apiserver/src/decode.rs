@@ -209,6 +209,6 @@ pub(crate) fn patch_status(error: PatchError) -> Box<Status> {
     Box::new(match error {
         PatchError::Malformed(text) => Status::bad_request(text),
         PatchError::TooManyOperations(_) => Status::new(Reason::RequestEntityTooLarge, error.to_string()),
-        PatchError::Unprocessable(_) => Status::unprocessable(),
+        PatchError::Unprocessable(_) | PatchError::TestFailed(_) => Status::unprocessable(),
     })
 }

@@ -5,7 +5,7 @@ use crate::ast::{Ast, Expr, Item, Kind, Literal, Loop};
 use crate::error::{Issue, Issues};
 use crate::eval::type_of_name;
 use crate::functions::time;
-use crate::program::Env;
+use crate::program::{Env, constructor};
 use crate::table::{self, TABLE};
 use crate::types::{Type, Unifier};
 use crate::walk;
@@ -118,6 +118,12 @@ impl Checker<'_> {
                 None => self.error(expr.at, format!("undefined field '{field}'")),
             };
         }
+        // A variable whose name has a point in it.
+        if matches!(&operand.kind, Kind::Ident(name) if !self.scopes.iter().any(|(known, _)| known == name))
+            && let Some(var) = expr.qualified_name().and_then(|name| self.env.vars.get(&name))
+        {
+            return var.ty.clone();
+        }
         if let Some(name) = expr.qualified_name()
             && type_of_name(&name).is_some()
             && operand
@@ -134,7 +140,7 @@ impl Checker<'_> {
         let (target, optional) = self.unifier.resolve(&operand, false).unwrap_optional();
         let found = match &target {
             Type::Map(_, value) => (**value).clone(),
-            Type::Object(object) => match object.fields.get(field) {
+            Type::Object(object) => match object.field(field) {
                 Some(field) => field.decl.ty(),
                 None => self.error(at, format!("undefined field '{field}'")),
             },
@@ -263,7 +269,7 @@ impl Checker<'_> {
     }
 
     fn structure(&mut self, expr: &Expr, name: &str, fields: &[(String, Item)]) -> Type {
-        let Some(decl) = self.env.constructors.get(name).cloned() else {
+        let Some(decl) = constructor(&self.env.constructors, name) else {
             for (_, item) in fields {
                 self.expr(&item.value);
             }
@@ -271,7 +277,7 @@ impl Checker<'_> {
         };
         for (field, item) in fields {
             let found = self.entry(&item.value, item.optional);
-            match decl.fields.get(field) {
+            match decl.field(field) {
                 None => {
                     self.error(item.value.at, format!("undefined field '{field}'"));
                 }

@@ -59,6 +59,26 @@ pub struct Field {
     pub decl: Arc<Decl>,
 }
 
+/// The name of the field that stands for all that are not declared.
+const ANY: &str = "*";
+
+impl ObjectDecl {
+    /// An object that may have any field.
+    pub fn open(name: &str) -> ObjectDecl {
+        let any = Field { json: ANY.into(), decl: Arc::new(Decl::dynamic()) };
+        ObjectDecl { name: name.into(), fields: BTreeMap::from([(ANY.into(), any)]) }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.fields.contains_key(ANY)
+    }
+
+    /// What is known about a field; `None` if there is none of this name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.get(name).or_else(|| self.fields.get(ANY))
+    }
+}
+
 impl PartialEq for Field {
     fn eq(&self, other: &Field) -> bool {
         self.json == other.json && Arc::ptr_eq(&self.decl, &other.decl)

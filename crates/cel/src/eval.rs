@@ -3,7 +3,7 @@
 use crate::ast::{Entry, Expr, Item, Kind, Literal, Loop};
 use crate::compare::equal;
 use crate::macros::ACCU;
-use crate::program::Program;
+use crate::program::{Program, constructor};
 use crate::table::{Overload, TABLE};
 use crate::value::{Key, List, Map, Object, Text, Value};
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ use std::sync::Arc;
 const LIST_COST: u64 = 10;
 const MAP_COST: u64 = 30;
 const STRUCT_COST: u64 = 40;
+/// The one variable whose name has a point in it, in two.
+const REQUEST_RESOURCE: (&str, &str) = ("authorizer", "requestResource");
 
 /// Why there is no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +135,13 @@ impl<'p, 'a> Machine<'p, 'a> {
         {
             self.budget.spend(2)?;
             return if test { Ok(Value::Bool(true)) } else { outcome };
+        }
+        if field == REQUEST_RESOURCE.1
+            && self.is_global(operand, REQUEST_RESOURCE.0)
+            && let Some(value) = self.globals.get("authorizer.requestResource")
+        {
+            self.budget.spend(1)?;
+            return Ok(value);
         }
         // A name with dots, as libraries have for types.
         if !test && let Some(name) = operand.qualified_name() {
@@ -293,7 +302,7 @@ impl<'p, 'a> Machine<'p, 'a> {
     }
 
     fn structure(&mut self, name: &str, fields: &'p [(String, Item)]) -> Outcome<'a> {
-        let Some(decl) = self.program.constructors.get(name) else {
+        let Some(decl) = constructor(&self.program.constructors, name) else {
             return fail(format!("unknown type: {name}"));
         };
         let mut values = BTreeMap::new();
@@ -303,7 +312,7 @@ impl<'p, 'a> Machine<'p, 'a> {
             }
         }
         self.budget.spend(STRUCT_COST)?;
-        Ok(Value::Object(Object::Values { decl: decl.clone(), fields: Arc::new(values) }))
+        Ok(Value::Object(Object::Values { decl, fields: Arc::new(values) }))
     }
 
     fn run_loop(&mut self, parts: &'p Loop) -> Outcome<'a> {

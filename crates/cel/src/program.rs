@@ -65,6 +65,13 @@ impl Env {
         self
     }
 
+    /// Lets expressions make objects without a schema: `Object{…}` and `Object.any.path{…}`, with any fields.
+    #[must_use]
+    pub fn with_open_objects(mut self) -> Env {
+        self.constructors.insert(OPEN.into(), Arc::new(ObjectDecl::open(OPEN)));
+        self
+    }
+
     /// Parses and checks an expression.
     ///
     /// # Errors
@@ -80,6 +87,21 @@ impl Env {
             constructors: self.constructors.clone(),
         })
     }
+}
+
+const OPEN: &str = "Object";
+
+/// The type that an expression may make under this name.
+pub(crate) fn constructor(
+    known: &BTreeMap<String, Arc<ObjectDecl>>,
+    name: &str,
+) -> Option<Arc<ObjectDecl>> {
+    if let Some(found) = known.get(name) {
+        return Some(found.clone());
+    }
+    let below = name.strip_prefix(OPEN).is_some_and(|rest| rest.starts_with('.'));
+    let open = below && known.get(OPEN).is_some_and(|decl| decl.is_open());
+    open.then(|| Arc::new(ObjectDecl::open(name)))
 }
 
 /// A checked expression.

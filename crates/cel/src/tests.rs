@@ -354,6 +354,46 @@ fn authorizers_are_asked() {
     }
 }
 
+#[test]
+fn objects_without_a_schema_are_made() {
+    let patch = Decl::object(
+        "JSONPatch",
+        [
+            ("op", Decl::new(Shape::String)),
+            ("path", Decl::new(Shape::String)),
+            ("from", Decl::new(Shape::String)),
+            ("value", Decl::dynamic()),
+        ],
+    );
+    let Shape::Object(patch) = patch.shape else { panic!("it is an object") };
+    let env = Env::new()
+        .with_open_objects()
+        .with_constructor(patch)
+        .with_type("request", Type::Dyn)
+        .with_type("authorizer", Authorizer::ty())
+        .with_type("authorizer.requestResource", Authorizer::resource_ty());
+    let data = json!({"namespace": "n"});
+    let globals = vec![("request", Value::of_json(&data, &DYNAMIC))];
+    for (source, want) in [
+        ("Object{}", "{}"),
+        ("Object{spec: Object.spec{replicas: 3}}", r#"{"spec":{"replicas":3}}"#),
+        ("Object{list: [1, 2]}.list.sum()", "3"),
+        ("Object{}.?nothing.hasValue()", "false"),
+        ("Object{a: Object.a{b: 1}} == Object{a: Object.a{b: 0 + 1}}", "true"),
+        ("[JSONPatch{op: 'add', path: '/a', value: Object.a{b: {'c': 1}}}]",
+         r#"[{"op":"add","path":"/a","value":{"b":{"c":1}}}]"#),
+        ("JSONPatch{op: 1}", "refused: expected type of field 'op' is 'string' but provided type is 'int'"),
+        ("Invalid{}", "refused: undeclared reference to 'Invalid' (in container '')"),
+        ("request.namespace", "\"n\""),
+    ] {
+        assert_eq!(eval_in(source, &env, &globals), want, "{source}");
+    }
+    let output = |source: &str| env.compile(source).unwrap().output().to_string();
+    assert_eq!(output("Object{a: 1}"), "Object");
+    assert_eq!(output("[JSONPatch{op: 'remove', path: '/a'}]"), "list(JSONPatch)");
+    assert_eq!(output("authorizer.requestResource.check('get').allowed()"), "bool");
+}
+
 proptest::proptest! {
     /// Whatever is written, it is an expression or a mistake with a place inside the text.
     #[test]

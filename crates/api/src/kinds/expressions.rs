@@ -32,6 +32,8 @@ pub enum Use {
 #[derive(Debug, Clone)]
 pub struct Expression {
     pub path: Path,
+    /// Of a variable.
+    pub name: String,
     pub text: String,
     pub purpose: Use,
     /// Whether there are parameters.
@@ -71,9 +73,16 @@ struct Found(Vec<Expression>);
 
 impl Found {
     fn add(&mut self, from: &Value, field: &'static str, purpose: Use, params: bool, path: &Path) {
-        let text = text(from, field);
-        if !text.trim().is_empty() {
-            self.0.push(Expression { path: path.child(field), text: text.to_owned(), purpose, params });
+        let source = text(from, field);
+        if !source.trim().is_empty() {
+            let name = if purpose == Use::Variable { text(from, "name") } else { "" };
+            self.0.push(Expression {
+                path: path.child(field),
+                name: name.to_owned(),
+                text: source.to_owned(),
+                purpose,
+                params,
+            });
         }
     }
 
