@@ -44,6 +44,13 @@ pub struct Mutation {
     pub(crate) apply: bool,
 }
 
+impl Mutation {
+    /// Whether unknown fields in what comes out are a mistake.
+    pub fn is_strict(&self) -> bool {
+        !self.apply
+    }
+}
+
 impl Policy {
     /// A validating or a mutating one.
     pub fn compile(policy: &Value) -> Policy {

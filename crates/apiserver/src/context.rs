@@ -4,6 +4,7 @@ use crate::resources::Target;
 use apimachinery::{Status, Time};
 use client::{Options, Request, UserInfo, Verb};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::Entry;
 
@@ -14,6 +15,8 @@ pub(crate) struct Call {
     pub user: UserInfo,
     pub request: Request,
     pub warnings: Vec<String>,
+    /// What webhooks and policies note about the request, for whoever audits.
+    pub annotations: BTreeMap<String, String>,
     /// The moment the request came in; everything it writes carries this time.
     pub now: Time,
 }
@@ -39,7 +42,18 @@ impl Call {
 
     /// The same user asking for something else on the way (legacy paths, collection deletes).
     pub fn derive(&self, request: Request) -> Call {
-        Call { user: self.user.clone(), request, warnings: Vec::new(), now: self.now }
+        Call {
+            user: self.user.clone(),
+            request,
+            warnings: Vec::new(),
+            annotations: BTreeMap::new(),
+            now: self.now,
+        }
+    }
+
+    /// Notes something once; what was noted before under the same key stays.
+    pub fn annotate(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.annotations.entry(key.into()).or_insert_with(|| value.into());
     }
 
     pub fn warn(&mut self, text: impl Into<String>) {

@@ -34,6 +34,14 @@ fn type_of(target: &Target) -> Option<Type<'_>> {
     }
 }
 
+/// The type of a kind that is a body of a resource: of the resource itself or of a subresource.
+pub(crate) fn type_as<'t>(target: &'t Target, kind: &GroupVersionKind) -> Option<Type<'t>> {
+    if *kind == target.info.gvk() {
+        return type_of(target);
+    }
+    schema::table().kind(&kind.group, &kind.version, &kind.kind).map(Type::Definition)
+}
+
 /// The versions of a resource.
 struct Served(Target);
 

@@ -84,7 +84,9 @@ impl ApiServer {
         resources::prefixes().for_each(|prefix| store.register(&prefix));
         store.register("/registry/ranges/servicenodeports/");
         let signer = authn::tokens::Signer::new(&pki.service_account_key()?)?;
-        let server = Arc::new(Server {
+        let server = Arc::new_cyclic(|me| Server {
+            me: me.clone(),
+            dynamic: admission::Dynamic::new(&store),
             authn: authn::Authn::new(signer, &config.tokens),
             authz: authz::Authorizer { rbac: authz::rbac::Rbac::new(&store) },
             flow: flow::Flow::new(),

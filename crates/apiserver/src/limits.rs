@@ -50,3 +50,7 @@ pub const CONVERSION_TIME: Duration = Duration::from_secs(30);
 pub const MAX_CONVERSION_BATCH: usize = 2 * 1024 * 1024;
 /// Converted objects that are kept, for each definition.
 pub const MAX_CONVERTED: usize = 1000;
+/// Time for a webhook whose configuration names none.
+pub const CALLEE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time that webhooks and policies together have for one request, as upstream bounds writes.
+pub const ADMISSION_TIME: Duration = Duration::from_secs(34);

@@ -183,22 +183,29 @@ impl Server {
         metadata::settle_namespace(target, &place.namespace, &mut new)?;
         target.strategy.default(&mut new);
         fields::track_update(call, target, subresource, &mut new, old);
+        crate::admission::mutate_update(self, call, place, subresource, &mut new, old).await?;
+        metadata::tidy(&mut new);
         // Whatever strategies take from the old object, these stay what they are now.
         let entries = fields::take_entries(&mut new);
         target.strategy.prepare_update(subresource, &mut new, old);
         target.strategy.stamp(subresource, &mut new, Some(old), call.now);
         metadata::prepare_update(target, subresource, &mut new, old);
         fields::set_entries(&mut new, entries);
-        crate::admission::admit_update(self, call, place, subresource, &mut new, old).await?;
+        crate::admission::admit_update(self, call, place, subresource, &mut new, old)?;
         services::prepare_update(target, subresource, &mut new, old);
         let mut errors = metadata::validate_update(target, &new, old);
         let (found, forgiven) = target.strategy.judge_update(subresource, &new, old);
         errors.extend(found);
         crate::custom::check_definition(target, subresource, &new, Some(old), &mut errors);
+        if subresource.is_empty() {
+            let (group, resource) = (target.info.group, target.info.resource);
+            errors.extend(::admission::check::errors(group, resource, &new, Some(old)));
+        }
         refuse(target, &place.name, &errors)?;
         for warning in forgiven.into_iter().chain(target.strategy.warnings(&new, Some(old))) {
             call.warn(warning);
         }
+        crate::admission::validate_update(self, call, place, subresource, &new, old).await?;
         services::allocate_update(self, call, target, &mut new, old).await?;
         Ok(new)
     }

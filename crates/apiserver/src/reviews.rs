@@ -19,6 +19,8 @@ pub(crate) async fn serve(server: &Server, call: &mut Call, target: &Target) -> 
     }
     let mut review = call.take_body()?;
     crate::handlers::create::check_kind(target, &review)?;
+    let name = meta::name(&review).to_owned();
+    crate::admission::admit_action(server, call, target, &name, &mut review).await?;
     let status = match target.info.resource {
         "selfsubjectreviews" => json!({"userInfo": user_value(&call.user)}),
         "tokenreviews" => token_review(server, &review),

@@ -19,11 +19,15 @@ use client::{List, Request, Response, Transport, UserInfo, Verb, WatchStream};
 use env::Env;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use store::Store;
 
 pub(crate) struct Server {
+    /// Itself, for what outlives a borrow.
+    pub me: std::sync::Weak<Server>,
+    pub dynamic: crate::admission::Dynamic,
     pub store: Arc<Store>,
     pub env: Env,
     pub config: Config,
@@ -50,7 +54,7 @@ impl Server {
     }
 
     pub fn call(&self, user: UserInfo, request: Request) -> Call {
-        Call { user, request, warnings: Vec::new(), now: self.now() }
+        Call { user, request, warnings: Vec::new(), annotations: BTreeMap::new(), now: self.now() }
     }
 
     /// Serves a typed request for its user.
@@ -76,6 +80,10 @@ impl Server {
             Err(status) => status.code,
         };
         self.metrics.request(verb, resource, code, started.elapsed());
+        if !call.annotations.is_empty() {
+            let (user, annotations) = (&call.user.name, &call.annotations);
+            tracing::info!(verb, resource, name = call.request.name, user, ?annotations, "audit annotations");
+        }
         reply
     }
 

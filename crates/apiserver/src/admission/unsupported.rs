@@ -1,6 +1,6 @@
 //! What this server would have to act on but does not yet is refused, so that nobody relies on it:
-//! aggregated APIs, admission webhooks and policies, and containers added to a running Pod: a client
-//! such as `kubectl debug` would wait for them for ever.
+//! aggregated APIs, and containers added to a running Pod: a client such as `kubectl debug` would wait
+//! for them for ever.
 
 use crate::context::Result;
 use crate::registry::Place;
@@ -11,11 +11,6 @@ use serde_json::Value;
 pub(super) fn check_create(target: &Target, object: &Value) -> Result<()> {
     let what = match (target.info.group, target.info.resource) {
         ("apiregistration.k8s.io", "apiservices") => "aggregated APIs are not served",
-        (
-            "admissionregistration.k8s.io",
-            "mutatingwebhookconfigurations" | "validatingwebhookconfigurations",
-        ) => "admission webhooks are not called",
-        ("admissionregistration.k8s.io", _) => "admission policies are not evaluated",
         _ => return Ok(()),
     };
     let text = format!("{what} by this version of the API server");

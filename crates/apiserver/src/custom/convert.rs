@@ -275,6 +275,28 @@ impl Server {
         Ok(codec::encode(converted.first().unwrap_or(object)))
     }
 
+    /// An object, as a client or admission has it, in the version of the target.
+    pub(crate) async fn in_version(&self, target: &Target, object: Value) -> Result<Value> {
+        let Some(custom) = &target.custom else { return Ok(object) };
+        let to = custom.version.info.gvk();
+        if meta::api_version(&object) == to.api_version() {
+            return Ok(object);
+        }
+        let mut object = match &custom.converter {
+            None => {
+                let mut object = object;
+                custom.to_version(&mut object, &custom.version);
+                object
+            }
+            Some(converter) => {
+                let converted = converter.convert(self, std::slice::from_ref(&object), &to).await?;
+                converted.into_iter().next().unwrap_or(object)
+            }
+        };
+        custom.version.settle_stored(&mut object);
+        Ok(object)
+    }
+
     /// What a list shows.
     pub(crate) async fn present_list(&self, listed: &mut handlers::list::Listed) -> Result<()> {
         let entries = std::mem::take(&mut listed.entries);

@@ -20,10 +20,13 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: &Target) ->
     metadata::tidy(&mut object);
     target.strategy.default(&mut object);
     fields::track_create(call, target, &mut object);
+    admission::mutate_create(server, call, target, &namespace, &mut object).await?;
+    metadata::tidy(&mut object);
+    metadata::settle_namespace(target, &namespace, &mut object)?;
     metadata::prepare_create(target, &mut object, server.env.uuid(), call.now);
     target.strategy.prepare_create(&mut object);
     target.strategy.stamp("", &mut object, None, call.now);
-    let _until_it_is_stored = admission::admit_create(server, call, target, &namespace, &mut object).await?;
+    admission::settle_create(server, call, target, &mut object)?;
 
     let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
     let tries = if generated { limits::MAX_NAME_TRIES } else { 1 };
@@ -38,6 +41,8 @@ pub(crate) async fn create(server: &Server, call: &mut Call, target: &Target) ->
         }
         let place = Place::new(target, &namespace, meta::name(&object));
         validate(call, target, &object)?;
+        let _until_it_is_stored =
+            admission::validate_create(server, call, target, &namespace, &object).await?;
         services::allocate_create(server, call, target, &mut object).await?;
         if call.dry_run() {
             if server.store.get(&place.key()).is_some() {
@@ -65,6 +70,7 @@ fn validate(call: &mut Call, target: &Target, object: &Value) -> Result<()> {
     let mut errors = metadata::validate(target, object);
     errors.extend(target.strategy.validate(object));
     crate::custom::check_definition(target, "", object, None, &mut errors);
+    errors.extend(::admission::check::errors(target.info.group, target.info.resource, object, None));
     refuse(target, meta::name(object), &errors)?;
     for warning in target.strategy.warnings(object, None) {
         call.warn(warning);

@@ -25,13 +25,33 @@ enum Decision {
     Pending,
 }
 
+/// Who judges a deletion besides what is built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reviewed {
+    /// Webhooks and policies, by the name of the request.
+    ByName,
+    /// The same, as one of a collection that is deleted.
+    InCollection,
+    /// Nobody: they were asked about what leads to the deletion.
+    Before,
+}
+
 pub(crate) async fn delete(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
+    delete_reviewed(server, call, target, Reviewed::ByName).await
+}
+
+pub(crate) async fn delete_reviewed(
+    server: &Server,
+    call: &mut Call,
+    target: &Target,
+    reviewed: Reviewed,
+) -> Result<Answer> {
     check_options(call.options())?;
     let place = Place::new(target, &call.request.namespace, &call.request.name);
-    admission::admit_delete(server, call, &place).await?;
+    admission::admit_delete(server, call, &place)?;
     for _ in 0..limits::MAX_CONFLICT_TRIES {
         let entry = server.current(&place).await?;
-        match step(server, call, &place, &entry).await {
+        match step(server, call, &place, &entry, reviewed).await {
             Ok(answer) => return Ok(answer),
             Err(Failed::Conflict) => {}
             Err(Failed::Status(status)) => return Err(status),
@@ -47,13 +67,18 @@ enum Failed {
 
 async fn step(
     server: &Server,
-    call: &Call,
+    call: &mut Call,
     place: &Place,
     entry: &Arc<Entry>,
+    reviewed: Reviewed,
 ) -> std::result::Result<Answer, Failed> {
     let target = &place.target;
     let object = target.tree(entry);
     check_object(place, call.options(), &object, entry).map_err(Failed::Status)?;
+    if reviewed != Reviewed::Before {
+        let name = if reviewed == Reviewed::ByName { place.name.as_str() } else { "" };
+        admission::review_delete(server, call, place, name, &object).await.map_err(Failed::Status)?;
+    }
     let failed = |error: store::Error| match error {
         store::Error::Conflict(_) => Failed::Conflict,
         error => Failed::Status(store_status(place, &error)),

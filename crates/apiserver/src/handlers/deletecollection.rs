@@ -1,6 +1,7 @@
 //! DELETE of a collection: the selected objects, one by one, page by page.
 
-use super::{delete, list};
+use super::delete::{self, Reviewed};
+use super::list;
 use crate::context::{Call, Result};
 use crate::limits;
 use crate::resources::Target;
@@ -32,7 +33,10 @@ pub(crate) async fn delete_collection(
             request.name = meta::name(&object).into();
             request.options.precondition_uid = Some(meta::uid(&object).into());
             let mut one = call.derive(request);
-            match delete::delete(server, &mut one, target).await {
+            let deleted = delete::delete_reviewed(server, &mut one, target, Reviewed::InCollection).await;
+            one.warnings.into_iter().for_each(|text| call.warn(text));
+            one.annotations.into_iter().for_each(|(key, value)| call.annotate(key, value));
+            match deleted {
                 Ok(_) => {}
                 Err(status) if status.is(Reason::NotFound) || status.is(Reason::Conflict) => {}
                 Err(status) => return Err(status),

@@ -1,10 +1,12 @@
 //! Logs, exec, attach, port-forward and proxies: the request goes on to the Pod's kubelet (or to the
 //! Pod itself), and after an upgrade the bytes are only passed through, whatever protocol they are.
 
+use super::connect_options;
 use super::query::{Query, percent_encode};
 use super::respond::{self, ResponseBody};
 use super::route::ResourcePath;
 use super::service::{Asked, Connection};
+use crate::admission;
 use crate::authz::Attributes;
 use crate::codec;
 use crate::context::Result;
@@ -83,6 +85,19 @@ pub(crate) async fn serve(
         ..Attributes::of_path(&incoming.user, verb, "")
     };
     server.authz.authorize(server, &attributes)?;
+    let mut incoming = incoming;
+    let warnings = admit(server, &mut incoming, path, target).await?;
+    let mut response = serve_admitted(connection, incoming, path).await?;
+    respond::add_warnings(&mut response, &warnings);
+    Ok(response)
+}
+
+async fn serve_admitted(
+    connection: &Connection,
+    incoming: Asked,
+    path: &ResourcePath,
+) -> Result<Response<ResponseBody>> {
+    let server = &connection.shared.server;
     if path.subresource == "log" && text(&*pod(server, path)?, "/spec/nodeName").is_empty() {
         // Nothing has run yet: an empty log, after the container's name was checked.
         container(&*pod(server, path)?, incoming.query.get("container").unwrap_or_default())?;
@@ -95,6 +110,45 @@ pub(crate) async fn serve(
         _ => node_proxy(server, path, &incoming)?,
     };
     forward(connection, incoming, destination).await
+}
+
+/// Lets webhooks and policies judge a connection, and change its options. Gives their warnings. Logs are
+/// only read.
+async fn admit(
+    server: &Server,
+    incoming: &mut Asked,
+    path: &ResourcePath,
+    target: &Target,
+) -> Result<Vec<String>> {
+    if path.subresource == "log" {
+        return Ok(Vec::new());
+    }
+    let mut call = server.call(
+        incoming.user.clone(),
+        client::Request {
+            verb: client::Verb::Create,
+            resource: path.gvr.clone(),
+            namespace: path.namespace.clone(),
+            name: path.name.clone(),
+            subresource: path.subresource.clone(),
+            body: None,
+            options: client::Options::default(),
+            user_agent: String::new(),
+        },
+    );
+    let query = incoming.query.clone();
+    let changed = admission::admit_connect(server, &mut call, target, || {
+        connect_options::of_query(target, path, &query)
+    })
+    .await?;
+    if let Some(options) = changed {
+        if path.subresource == "proxy" {
+            let text = "webhooks and policies may not change the path of a proxied request";
+            return Err(Box::new(Status::forbidden(&target.group_resource(), &path.name, text)));
+        }
+        incoming.query = connect_options::to_query(&options);
+    }
+    Ok(call.warnings)
 }
 
 fn pod(server: &Server, path: &ResourcePath) -> Result<Arc<Value>> {

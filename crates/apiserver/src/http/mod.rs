@@ -1,6 +1,7 @@
 //! HTTP: connections, and everything that is about bytes rather than objects.
 
 mod connect;
+mod connect_options;
 pub(crate) mod gzip;
 pub(crate) mod negotiate;
 mod pretty;

@@ -203,7 +203,15 @@ async fn resource(connection: &Connection, incoming: Asked, path: ResourcePath) 
     // Rights come before the body: a stranger's megabytes are not read.
     server.authz.authorize(server, &Attributes::of(&call))?;
     read_body(&mut call, &target, &headers, request.into_body()).await?;
-    let reply = server.serve(&mut call).await?;
+    let reply = match server.serve(&mut call).await {
+        Ok(reply) => reply,
+        Err(status) if call.warnings.is_empty() => return Err(status),
+        Err(status) => {
+            let mut response = respond::failure(&status, &Form::json());
+            respond::add_warnings(&mut response, &call.warnings);
+            return Ok(response);
+        }
+    };
     let mut response = match reply {
         Reply::Answer(answer) => respond::answer(server, &target, &answer, &form),
         Reply::List(listed) => respond::list(server, &listed, &form),

@@ -4,13 +4,13 @@ use crate::context::{Answer, Body, Call, Result};
 use crate::registry::{Place, store_status};
 use crate::resources::Target;
 use crate::server::Server;
-use crate::{codec, limits};
+use crate::{admission, codec, limits};
 use apimachinery::{FieldError, Path, Status, meta};
 use serde_json::{Value, json};
 
 /// POST of pods/{name}/binding, and of the older /bindings, where the body names the Pod.
 pub(crate) async fn bind(server: &Server, call: &mut Call) -> Result<Answer> {
-    let binding = call.take_body()?;
+    let mut binding = call.take_body()?;
     let pods = Target::core("pods");
     let name = match (call.request.name.as_str(), meta::name(&binding)) {
         ("", name) => name.to_owned(),
@@ -18,6 +18,8 @@ pub(crate) async fn bind(server: &Server, call: &mut Call) -> Result<Answer> {
         (url, name) if url == name => url.to_owned(),
         (url, name) => return Err(crate::handlers::create::name_mismatch(name, url)),
     };
+    let asked = Target::find(server, &call.request.resource).unwrap_or_else(|| pods.clone());
+    admission::admit_action(server, call, &asked, &name, &mut binding).await?;
     validate(&binding, &name)?;
     let place = Place::new(&pods, &call.request.namespace, &name);
     for _ in 0..limits::MAX_CONFLICT_TRIES {

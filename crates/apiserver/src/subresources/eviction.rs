@@ -1,11 +1,11 @@
 //! Eviction: a deletion that respects disruption budgets.
 
-use crate::codec;
 use crate::context::{Answer, Body, Call, Result};
-use crate::handlers::delete;
+use crate::handlers::delete::{self, Reviewed};
 use crate::registry::{Place, store_status};
 use crate::resources::Target;
 use crate::server::Server;
+use crate::{admission, codec};
 use apimachinery::labels::Selector;
 use apimachinery::status::{Cause, Details};
 use apimachinery::{Status, meta};
@@ -18,8 +18,9 @@ use store::Entry;
 const MAX_DISRUPTED: usize = 2000;
 
 pub(super) async fn evict(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
-    let eviction = call.take_body()?;
+    let mut eviction = call.take_body()?;
     let place = Place::new(target, &call.request.namespace, &call.request.name);
+    admission::admit_action(server, call, target, &place.name, &mut eviction).await?;
     if meta::name(&eviction) != place.name && !meta::name(&eviction).is_empty() {
         let text = "name in URL does not match name in Eviction object";
         return Err(Box::new(Status::bad_request(text)));
@@ -42,7 +43,8 @@ pub(super) async fn evict(server: &Server, call: &mut Call, target: &Target) -> 
     let mut request = call.request.clone();
     request.verb = Verb::Delete;
     request.subresource = String::new();
-    delete::delete(server, &mut call.derive(request), target).await?;
+    let mut deletion = call.derive(request);
+    delete::delete_reviewed(server, &mut deletion, target, Reviewed::Before).await?;
     let status =
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(Answer { code: 201, body: Body::object(status) })

@@ -14,6 +14,7 @@ use apimachinery::Status;
 use client::Verb;
 
 pub(crate) use binding::bind;
+pub(crate) use scale::{scale_of, set_replicas};
 
 pub(crate) async fn serve(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let name = call.request.subresource.clone();

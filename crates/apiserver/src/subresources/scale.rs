@@ -134,7 +134,8 @@ fn missing_replicas(target: &Target, object: &Value) -> Result<()> {
     Err(Box::new(Status::internal(format!("the spec replicas field {path} does not exist"))))
 }
 
-fn set_replicas(target: &Target, object: &mut Value, replicas: Value) -> Result<()> {
+/// Writes what a Scale wants.
+pub(crate) fn set_replicas(target: &Target, object: &mut Value, replicas: Value) -> Result<()> {
     let path = custom_scale(target).map_or("spec.replicas", |scale| scale.spec_replicas.as_str());
     let mut at = object;
     for name in path.split('.') {
@@ -171,7 +172,8 @@ fn parts(target: &Target, object: &Value) -> Result<(i64, i64, String)> {
     Ok((wanted, count(&scale.status_replicas).map_err(bad)?, selector.map_err(bad)?.to_owned()))
 }
 
-fn scale_of(target: &Target, object: &Value) -> Result<Value> {
+/// The Scale of an object.
+pub(crate) fn scale_of(target: &Target, object: &Value) -> Result<Value> {
     let (wanted, there, selector) = parts(target, object)?;
     let mut scale = json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",

@@ -17,6 +17,7 @@ const MAX_SECONDS: i64 = 1 << 32;
 pub(super) async fn request(server: &Server, call: &mut Call, target: &Target) -> Result<Answer> {
     let mut request = call.take_body()?;
     let place = Place::new(target, &call.request.namespace, &call.request.name);
+    crate::admission::admit_action(server, call, target, &place.name, &mut request).await?;
     let entry = server.current(&place).await?;
     let account = codec::tree(&entry);
     let audiences = match request.pointer("/spec/audiences").and_then(Value::as_array) {
