@@ -7,7 +7,9 @@ mod conversion;
 mod custom_resources;
 mod https;
 mod objects;
+mod policies;
 mod watching;
+mod webhooks;
 
 use apimachinery::Status;
 use apiserver::{ApiServer, Config, Handle};
