@@ -4,6 +4,7 @@
 mod namespaces;
 mod nodes;
 mod pod_gc;
+mod policy_status;
 mod scheduler;
 
 use client::Client;
@@ -30,5 +31,7 @@ pub fn start(env: &Env, scheduler: Client, informers: Client, client_for: Client
     };
     env.spawn(namespaces::run(env.clone(), informers.clone(), clients, config.ca_pem));
     env.spawn(nodes::run(env.clone(), informers.clone(), client_for("node-controller")));
+    let policies = client_for("validatingadmissionpolicy-status-controller");
+    env.spawn(policy_status::run(env.clone(), informers.clone(), policies));
     env.spawn(pod_gc::run(env.clone(), informers, client_for("pod-garbage-collector")));
 }

@@ -4,5 +4,6 @@
 pub mod namespace;
 pub mod node_taints;
 pub mod pod_gc;
+pub mod policy_status;
 pub mod root_ca;
 pub mod service_account;
