@@ -58,7 +58,9 @@ pub(super) fn failure(error: &io::Error, wanted: &str) -> String {
     let x509 = |text: String| format!("tls: failed to verify certificate: x509: {text}");
     match inner {
         Some(Error::InvalidCertificate(problem)) => x509(match problem {
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => "certificate signed by unknown authority".into(),
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "certificate signed by unknown authority".into()
+            }
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet

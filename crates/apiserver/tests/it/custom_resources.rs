@@ -35,7 +35,7 @@ pub fn widgets() -> Value {
             }}}}]}})
 }
 
-fn widget(name: &str, spec: Value) -> Value {
+pub fn widget(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec})
 }
 
@@ -69,7 +69,7 @@ fn condition(object: &Value, kind: &str) -> String {
     })
 }
 
-async fn define(cluster: &Cluster, definition: Value) -> Object {
+pub async fn define(cluster: &Cluster, definition: Value) -> Object {
     let name = meta::name(&definition).to_owned();
     definitions(cluster).create("", definition).await.expect("create");
     until(cluster, &name, |object| condition(object, "Established").starts_with("True")).await

@@ -1,5 +1,6 @@
 //! Admission policies as clients see them.
 
+use super::custom_resources::{define, widget, widgets};
 use super::*;
 use client::{Request, Response, Verb};
 
@@ -216,4 +217,47 @@ async fn expressions_that_do_not_compile_are_refused() {
         text,
         "ValidatingAdmissionPolicy.admissionregistration.k8s.io \"p\" is invalid: spec.validations[0].expression: Invalid value: \"object.data.size() >\": compilation failed: ERROR: <input>:1:21: Syntax error: mismatched input '<EOF>' expecting an expression\n | object.data.size() >\n | ....................^"
     );
+}
+
+#[tokio::test]
+async fn custom_resources_are_judged_changed_and_parameters_like_any() {
+    let cluster = Cluster::new().await;
+    let mut definition = widgets();
+    let mut second = definition["spec"]["versions"][0].clone();
+    (second["name"], second["storage"]) = ("v2".into(), false.into());
+    definition["spec"]["versions"].as_array_mut().expect("versions").push(second);
+    define(&cluster, definition).await;
+    let rules = |version: &str| {
+        json!({"matchConstraints": {"resourceRules": [{"operations": ["CREATE"], "apiGroups": ["example.com"],
+            "apiVersions": [version], "resources": ["widgets"]}]}})
+    };
+    let with = |mut spec: Value, more: Value| {
+        spec.as_object_mut().expect("a map").extend(more.as_object().cloned().unwrap_or_default());
+        spec
+    };
+    // The policy names version v1 and sees it, whatever was asked.
+    let port =
+        "Object{spec: Object.spec{ports: [Object.spec.ports{name: 'b', port: 2}], color: object.apiVersion}}";
+    let mutating = with(
+        rules("v1"),
+        json!({"reinvocationPolicy": "Never", "mutations":
+            [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": port}}]}),
+    );
+    put(&cluster, "MutatingAdmissionPolicy", "m", mutating).await.expect("policy");
+    put(&cluster, "MutatingAdmissionPolicyBinding", "m", json!({"policyName": "m"})).await.expect("binding");
+    let widgets = cluster.admin().resource("example.com", "v2", "widgets");
+    let mut asked = widget("a", json!({"ports": [{"name": "a", "port": 1}]}));
+    asked["apiVersion"] = "example.com/v2".into();
+    let made = widgets.create("default", asked).await.expect("create");
+    assert_eq!(made["apiVersion"], "example.com/v2");
+    assert_eq!(made["spec"]["color"], "example.com/v1");
+    assert_eq!(made["spec"]["ports"], json!([{"name": "a", "port": 1}, {"name": "b", "port": 2}]));
+
+    // It is a parameter of a policy about something else.
+    let spec = json!({"paramKind": {"apiVersion": "example.com/v2", "kind": "Widget"},
+        "validations": [{"expression": "size(object.data) <= params.spec.replicas"}]});
+    let reference = json!({"paramRef": {"name": "a", "parameterNotFoundAction": "Deny"}});
+    validating(&cluster, "p", spec, &["Deny"], reference).await;
+    create(&cluster, "small", json!({"x": "1"})).await.expect("one entry");
+    assert_eq!(failure(create(&cluster, "large", json!({"x": "1", "y": "2"})).await).0, 422);
 }
