@@ -1,6 +1,7 @@
 //! The real program, real containers, a stock kubectl. One cluster per test, each in a network
 //! namespace of its own. Needs root; run `cargo build -p minke` and `cargo xtask prepare` first.
 
+mod admission;
 mod bad_input;
 mod crash;
 mod custom_resources;
