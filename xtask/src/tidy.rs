@@ -19,8 +19,17 @@ const TIERS: [&[&str]; 6] = [
     &["testkit", "fuzzing", "e2e", "xtask"],
 ];
 /// Decisions and vocabulary: nothing of this may be in their dependencies.
-const PURE: [&str; 9] =
-    ["apimachinery", "cel", "schema", "api", "custom", "admission", "scheduler", "controllers", "pod-lifecycle"];
+const PURE: [&str; 9] = [
+    "apimachinery",
+    "cel",
+    "schema",
+    "api",
+    "custom",
+    "admission",
+    "scheduler",
+    "controllers",
+    "pod-lifecycle",
+];
 const IMPURE: [&str; 6] = ["tokio", "hyper", "rustix", "libc", "ring", "tracing"];
 const UNSAFE_ALLOWED: [&str; 2] = ["runtime", "netlink"];
 /// Licences a shipped dependency may have; one of an `OR` is enough, all of an `AND` are needed.

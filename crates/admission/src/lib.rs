@@ -23,7 +23,7 @@ mod validate;
 mod webhook;
 
 pub use activation::Inputs;
-pub use matching::{Asked, Criteria, Matched};
+pub use matching::{Asked, Criteria, FindNamespace, Matched};
 pub use policy::{Action, Binding, Mutation, ParamRef, Policy};
 pub use request::{Operation, Request};
 pub use review::{Answer, denied, review};

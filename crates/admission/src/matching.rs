@@ -72,6 +72,9 @@ pub struct Matched {
     pub kind: GroupVersionKind,
 }
 
+/// Finds a namespace by its name.
+pub type FindNamespace<'a> = &'a dyn Fn(&str) -> Result<Arc<Value>, Box<Status>>;
+
 /// A request and what is known about it.
 pub struct Asked<'a> {
     pub request: &'a Request,
@@ -79,8 +82,7 @@ pub struct Asked<'a> {
     pub old: Option<&'a Value>,
     /// The same resource under other groups and versions.
     pub equivalents: &'a [Matched],
-    /// Finds a namespace.
-    pub namespace: &'a dyn Fn(&str) -> Result<Arc<Value>, Box<Status>>,
+    pub namespace: FindNamespace<'a>,
 }
 
 impl Asked<'_> {

@@ -80,9 +80,10 @@ impl Server {
             Err(status) => status.code,
         };
         self.metrics.request(verb, resource, code, started.elapsed());
-        if !call.annotations.is_empty() {
-            let (user, annotations) = (&call.user.name, &call.annotations);
-            tracing::info!(verb, resource, name = call.request.name, user, ?annotations, "audit annotations");
+        // Until there is an audit log.
+        for (key, value) in call.annotations.iter().filter(|(key, _)| !key.starts_with("mutation.webhook.")) {
+            let (user, name) = (&call.user.name, &call.request.name);
+            tracing::info!(verb, resource, name, user, "audit annotation {key}: {value}");
         }
         reply
     }

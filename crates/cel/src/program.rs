@@ -92,10 +92,7 @@ impl Env {
 const OPEN: &str = "Object";
 
 /// The type that an expression may make under this name.
-pub(crate) fn constructor(
-    known: &BTreeMap<String, Arc<ObjectDecl>>,
-    name: &str,
-) -> Option<Arc<ObjectDecl>> {
+pub(crate) fn constructor(known: &BTreeMap<String, Arc<ObjectDecl>>, name: &str) -> Option<Arc<ObjectDecl>> {
     if let Some(found) = known.get(name) {
         return Some(found.clone());
     }

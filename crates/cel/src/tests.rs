@@ -380,8 +380,10 @@ fn objects_without_a_schema_are_made() {
         ("Object{list: [1, 2]}.list.sum()", "3"),
         ("Object{}.?nothing.hasValue()", "false"),
         ("Object{a: Object.a{b: 1}} == Object{a: Object.a{b: 0 + 1}}", "true"),
-        ("[JSONPatch{op: 'add', path: '/a', value: Object.a{b: {'c': 1}}}]",
-         r#"[{"op":"add","path":"/a","value":{"b":{"c":1}}}]"#),
+        (
+            "[JSONPatch{op: 'add', path: '/a', value: Object.a{b: {'c': 1}}}]",
+            r#"[{"op":"add","path":"/a","value":{"b":{"c":1}}}]"#,
+        ),
         ("JSONPatch{op: 1}", "refused: expected type of field 'op' is 'string' but provided type is 'int'"),
         ("Invalid{}", "refused: undeclared reference to 'Invalid' (in container '')"),
         ("request.namespace", "\"n\""),

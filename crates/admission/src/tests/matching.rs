@@ -1,3 +1,5 @@
+//! Which requests are concerned.
+
 use super::*;
 use apimachinery::Status;
 use std::sync::Arc;

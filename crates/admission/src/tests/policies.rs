@@ -1,3 +1,5 @@
+//! What policies decide and change, and which expressions are refused.
+
 use super::*;
 use cel::{Attributes, Authorize, Authorizer};
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Reviews, their answers, and refusals.
+
 use super::*;
 
 #[test]

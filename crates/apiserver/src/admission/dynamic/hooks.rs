@@ -1,7 +1,8 @@
 //! MutatingAdmissionWebhook and ValidatingAdmissionWebhook.
 
+use super::Phase;
 use super::again::Again;
-use super::configurations::{Caller, Current};
+use super::configurations::Caller;
 use super::rights::authorizers;
 use super::subject::Subject;
 use crate::context::{Call, Result};
@@ -153,26 +154,26 @@ fn heed(call: &mut Call, hook: &Hook, answer: &Answer) -> std::result::Result<()
 pub(super) async fn mutate(
     server: &Server,
     call: &mut Call,
-    current: &Current,
+    phase: &Phase,
     subject: &Subject<'_>,
     mut object: Option<&mut Value>,
     old: Option<&Value>,
     again: &mut Again,
-    deadline: Instant,
 ) -> Result<()> {
     if subject.request.configures_admission() {
         return Ok(());
     }
     again.hooks.begin(again.second, object.as_deref());
     let round = usize::from(again.second);
-    for (index, caller) in current.mutating_hooks.iter().enumerate() {
+    for (index, caller) in phase.current.mutating_hooks.iter().enumerate() {
         let hook = &caller.hook;
         let matched = concerned(server, call, subject, hook, object.as_deref(), old).await?;
         let Some(matched) = matched else { continue };
         if again.second && !again.hooks.is_pending(&hook.uid) {
             continue;
         }
-        let question = question(server, subject, hook, matched, (object.as_deref(), old), deadline).await;
+        let question =
+            question(server, subject, hook, matched, (object.as_deref(), old), phase.deadline).await;
         let outcome = match question {
             Ok(question) => one(server, call, caller, subject, &question, object.as_deref_mut()).await,
             Err(failure) => Err(failure),
@@ -190,7 +191,7 @@ pub(super) async fn mutate(
         }
         if let Err(failure) = outcome {
             let note = format!("failed-open.mutation.webhook.admission.k8s.io/{place}");
-            failure.judge(call, hook, &note, deadline, server.env.instant())?;
+            failure.judge(call, hook, &note, phase.deadline, server.env.instant())?;
         }
     }
     again.hooks.end(object.as_deref());
@@ -248,26 +249,26 @@ fn undecodable(error: &dyn std::fmt::Display) -> Failure {
 pub(super) async fn validate(
     server: &Server,
     call: &mut Call,
-    current: &Current,
+    phase: &Phase,
     subject: &Subject<'_>,
     object: Option<&Value>,
     old: Option<&Value>,
-    deadline: Instant,
 ) -> Result<()> {
     if subject.request.configures_admission() {
         return Ok(());
     }
     let mut asked: Vec<(&Arc<Caller>, std::result::Result<Question, Failure>)> = Vec::new();
-    for caller in &current.validating_hooks {
+    for caller in &phase.current.validating_hooks {
         if let Some(matched) = concerned(server, call, subject, &caller.hook, object, old).await? {
-            let question = question(server, subject, &caller.hook, matched, (object, old), deadline).await;
+            let question =
+                question(server, subject, &caller.hook, matched, (object, old), phase.deadline).await;
             asked.push((caller, question));
         }
     }
     if asked.is_empty() {
         return Ok(());
     }
-    if server.env.instant() >= deadline {
+    if server.env.instant() >= phase.deadline {
         return Err(late());
     }
     let answers = join_all(asked.into_iter().map(|(caller, question)| async move {
@@ -284,7 +285,7 @@ pub(super) async fn validate(
         let heeded = answer.and_then(|answer| heed(call, hook, &answer));
         let judged = heeded.or_else(|failure| {
             let note = format!("failed-open.validating.webhook.admission.k8s.io/round_0_index_{index}");
-            failure.judge(call, hook, &note, deadline, server.env.instant())
+            failure.judge(call, hook, &note, phase.deadline, server.env.instant())
         });
         // Everybody is heard; the first refusal is the answer.
         refusal = refusal.and(judged);

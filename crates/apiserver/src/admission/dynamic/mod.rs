@@ -18,7 +18,24 @@ use crate::context::{Call, Result};
 use crate::server::Server;
 use crate::{fields, limits};
 use apimachinery::{Path, field};
+use configurations::Current;
 use serde_json::Value;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// One pass of a request through everything that is configured.
+struct Phase {
+    current: Arc<Current>,
+    /// When the request has waited long enough.
+    deadline: Instant,
+}
+
+impl Phase {
+    fn begin(server: &Server) -> Phase {
+        let deadline = server.env.instant() + limits::ADMISSION_TIME;
+        Phase { current: server.dynamic.current(&server.store), deadline }
+    }
+}
 
 /// Whether anything may change objects.
 pub(super) fn mutates(server: &Server) -> bool {
@@ -39,11 +56,10 @@ pub(super) async fn mutate(
     old: Option<&Value>,
     again: &mut Again,
 ) -> Result<()> {
-    let current = server.dynamic.current(&server.store);
-    let deadline = server.env.instant() + limits::ADMISSION_TIME;
+    let phase = Phase::begin(server);
     let entries = object.as_deref().and_then(|object| object.pointer("/metadata/managedFields")).cloned();
-    policies::mutate(server, call, &current, subject, object.as_deref_mut(), old, again).await?;
-    hooks::mutate(server, call, &current, subject, object.as_deref_mut(), old, again, deadline).await?;
+    policies::mutate(server, call, &phase, subject, object.as_deref_mut(), old, again).await?;
+    hooks::mutate(server, call, &phase, subject, object.as_deref_mut(), old, again).await?;
     if let Some(object) = object {
         keep_fields(call, object, entries);
     }
@@ -74,8 +90,7 @@ pub(super) async fn validate(
     object: Option<&Value>,
     old: Option<&Value>,
 ) -> Result<()> {
-    let current = server.dynamic.current(&server.store);
-    let deadline = server.env.instant() + limits::ADMISSION_TIME;
-    policies::validate(server, call, &current, subject, object, old).await?;
-    hooks::validate(server, call, &current, subject, object, old, deadline).await
+    let phase = Phase::begin(server);
+    policies::validate(server, call, &phase, subject, object, old).await?;
+    hooks::validate(server, call, &phase, subject, object, old).await
 }

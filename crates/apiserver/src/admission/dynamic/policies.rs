@@ -1,7 +1,8 @@
 //! MutatingAdmissionPolicy and ValidatingAdmissionPolicy.
 
+use super::Phase;
 use super::again::Again;
-use super::configurations::{Bound, Current};
+use super::configurations::Bound;
 use super::params;
 use super::rights::authorizers;
 use super::subject::{Subject, namespace};
@@ -142,7 +143,7 @@ struct Denial {
 pub(super) async fn mutate(
     server: &Server,
     call: &Call,
-    current: &Current,
+    phase: &Phase,
     subject: &Subject<'_>,
     mut object: Option<&mut Value>,
     old: Option<&Value>,
@@ -151,7 +152,7 @@ pub(super) async fn mutate(
     if exempt(subject) || subject.request.operation == Operation::Delete {
         return Ok(());
     }
-    let found = invocations(server, &current.mutating_policies, subject, object.as_deref(), old).await;
+    let found = invocations(server, &phase.current.mutating_policies, subject, object.as_deref(), old).await;
     if found.is_empty() {
         return Ok(());
     }
@@ -263,7 +264,7 @@ fn unknown(GroupVersionKind { group, version, kind }: &GroupVersionKind) -> Box<
 pub(super) async fn validate(
     server: &Server,
     call: &mut Call,
-    current: &Current,
+    phase: &Phase,
     subject: &Subject<'_>,
     object: Option<&Value>,
     old: Option<&Value>,
@@ -271,7 +272,7 @@ pub(super) async fn validate(
     if exempt(subject) {
         return Ok(());
     }
-    let found = invocations(server, &current.validating_policies, subject, object, old).await;
+    let found = invocations(server, &phase.current.validating_policies, subject, object, old).await;
     if found.is_empty() {
         return Ok(());
     }
