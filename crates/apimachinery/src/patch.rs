@@ -83,7 +83,9 @@ mod tests {
         let body = br#"[{"op":"test","path":"/a","value":1},{"op":"add","path":"/l/-","value":2},{"op":"remove","path":"/a"}]"#;
         assert_eq!(json_patch(&object, body), Ok(json!({"l": [1, 2]})));
         let failing = br#"[{"op":"remove","path":"/a"},{"op":"test","path":"/l/0","value":9}]"#;
-        assert!(matches!(json_patch(&object, failing), Err(PatchError::Unprocessable(_))));
+        assert!(matches!(json_patch(&object, failing), Err(PatchError::TestFailed(_))));
+        let missing = br#"[{"op":"remove","path":"/b"}]"#;
+        assert!(matches!(json_patch(&object, missing), Err(PatchError::Unprocessable(_))));
         assert!(matches!(json_patch(&object, b"{}"), Err(PatchError::Malformed(_))));
         let many =
             serde_json::to_vec(&vec![json!({"op": "test", "path": "/a", "value": 1}); MAX_OPERATIONS + 1])
