@@ -2,8 +2,10 @@
 
 mod server;
 
+use super::https::Https;
 use super::*;
 use client::{Patch, Request, Response, Verb};
+use hyper::Method;
 use server::{Reply, Webhook, allow, deny, patch};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -417,4 +419,36 @@ async fn other_versions_of_what_is_asked_are_concerned() {
     let asked = &webhook.asked()[0];
     assert_eq!((&asked["kind"]["version"], &asked["requestKind"]["version"]), (&json!("v1"), &json!("v2")));
     assert_eq!(asked["object"]["spec"]["targetCPUUtilizationPercentage"], 80);
+}
+
+#[tokio::test]
+async fn connections_are_reviewed_and_refusals_carry_warnings() {
+    let cluster = Cluster::with(Config::default()).await;
+    with_service_account(&cluster).await;
+    let webhook = Webhook::start(|_| {
+        Reply::Response(
+            json!({"allowed": false, "warnings": ["be careful"], "status": {"message": "no shells"}}),
+        )
+    })
+    .await;
+    let rules = json!({"rules": [rule(&["CONNECT"], &[""], &["pods/exec"]), rule(&["CREATE"], &[""], &["configmaps"])]});
+    configure(&cluster, "Validating", "v", vec![hook("v.example.com", &webhook, rules)]).await;
+    cluster.admin().resource("", "v1", "pods").create("default", pod("p")).await.expect("pod");
+    let admin = Https::new(&cluster.handle, Some(("admin", &["system:masters"])));
+    let path = "/api/v1/namespaces/default/pods/p/exec?command=sh&command=-c&stdin=true&container=c";
+    let (code, _, status) = admin.json(Method::POST, path, &[], "").await;
+    let text = "admission webhook \"v.example.com\" denied the request: no shells";
+    assert_eq!((code, status["message"].as_str()), (400, Some(text)));
+    let asked = webhook.asked().pop().expect("asked");
+    assert_eq!((&asked["operation"], &asked["options"]), (&json!("CONNECT"), &Value::Null));
+    assert_eq!(asked["kind"]["kind"], "PodExecOptions");
+    let options = json!({"kind": "PodExecOptions", "apiVersion": "v1", "stdin": true, "stdout": true, "stderr": true,
+        "container": "c", "command": ["sh", "-c"]});
+    assert_eq!(asked["object"], options);
+
+    let body = config_map("a").to_string();
+    let json = [("content-type", "application/json")];
+    let refused = admin.send(Method::POST, "/api/v1/namespaces/default/configmaps", &json, body).await;
+    assert_eq!(refused.status().as_u16(), 400);
+    assert_eq!(refused.headers()["warning"], "299 - \"be careful\"");
 }
