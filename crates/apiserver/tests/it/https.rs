@@ -10,9 +10,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+type Sender = hyper::client::conn::http2::SendRequest<Full<bytes::Bytes>>;
+
 pub struct Https {
     address: SocketAddr,
     tls: TlsConnector,
+    /// One connection for all requests; without it each has its own.
+    kept: Option<Sender>,
 }
 
 /// A TLS client; with a user, it shows that user's certificate.
@@ -56,7 +60,27 @@ pub async fn connect(handle: &Handle, user: Option<(&str, &[&str])>, alpn: &[u8]
 impl Https {
     pub fn new(handle: &Handle, user: Option<(&str, &[&str])>) -> Https {
         let tls = TlsConnector::from(Arc::new(tls_config(handle, user, b"h2")));
-        Https { address: handle.local_addr().expect("it listens"), tls }
+        Https { address: handle.local_addr().expect("it listens"), tls, kept: None }
+    }
+
+    /// The same over one connection.
+    pub async fn keeping_its_connection(self) -> Https {
+        Https { kept: Some(self.sender().await), ..self }
+    }
+
+    async fn sender(&self) -> Sender {
+        if let Some(kept) = &self.kept {
+            return kept.clone();
+        }
+        let stream = TcpStream::connect(self.address).await.expect("connect");
+        let name = ServerName::try_from("localhost").expect("name");
+        let stream = self.tls.connect(name, stream).await.expect("TLS");
+        let (sender, driver) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .expect("h2");
+        env::Env::system().spawn(driver);
+        sender
     }
 
     pub async fn send(
@@ -66,14 +90,7 @@ impl Https {
         headers: &[(&str, &str)],
         body: impl Into<bytes::Bytes>,
     ) -> Response<hyper::body::Incoming> {
-        let stream = TcpStream::connect(self.address).await.expect("connect");
-        let name = ServerName::try_from("localhost").expect("name");
-        let stream = self.tls.connect(name, stream).await.expect("TLS");
-        let (mut sender, driver) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .expect("h2");
-        env::Env::system().spawn(driver);
+        let mut sender = self.sender().await;
         let mut request = Request::builder().method(method).uri(format!("https://localhost{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -126,6 +143,7 @@ async fn users_come_from_certificates_and_tokens() {
             Some((&other.handle, "admin", &["system:masters"])),
             b"h2",
         ))),
+        kept: None,
     };
     assert_eq!(whoami(&foreign, &[]).await.0, 401, "a certificate of another authority");
     assert_eq!(whoami(&foreign, &[("authorization", "Bearer secret")]).await, (201, "tokened".into()));

@@ -8,6 +8,7 @@ mod custom_resources;
 mod https;
 mod objects;
 mod policies;
+mod surface;
 mod watching;
 mod webhooks;
 
