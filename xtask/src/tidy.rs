@@ -13,7 +13,7 @@ use crate::run::capture;
 const TIERS: [&[&str]; 6] = [
     &["apimachinery", "cel", "schema", "api", "custom"],
     &["admission", "scheduler", "controllers", "pod-lifecycle"],
-    &["env", "store", "client", "runtime", "image", "netlink", "volume", "streaming"],
+    &["env", "store", "etcd", "client", "runtime", "image", "netlink", "volume", "streaming"],
     &["apiserver", "controller-manager", "kubelet", "node-network", "cli"],
     &["minke"],
     &["testkit", "fuzzing", "e2e", "xtask"],
