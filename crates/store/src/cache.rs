@@ -283,9 +283,14 @@ impl Sink for Cache {
                 shard.map.insert(entry.key.clone(), entry);
             }
         }
+        let changed: Vec<_> = state.shards.values().map(|shard| shard.changed.clone()).collect();
         drop(state);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.revision.send_replace(revision);
+        // Watchers wake to learn that their revision is gone.
+        for sender in changed {
+            sender.send_replace(revision);
+        }
     }
 
     fn apply(&self, events: &[Arc<Event>]) {
@@ -330,5 +335,14 @@ mod tests {
         let read = cache.since("/x/", 2).expect("history");
         assert_eq!((read.events.len(), read.revision), (count, 3));
         assert!(cache.since("/x/", 3).expect("history").events.is_empty());
+    }
+
+    #[test]
+    fn a_watcher_wakes_when_the_history_is_gone() {
+        let cache = Cache::new();
+        let wake = cache.subscribe("/x/", 1).expect("history");
+        cache.reset(9, Vec::new());
+        assert!(wake.has_changed().expect("open"));
+        assert!(matches!(cache.since("/x/", 1), Err(Error::Compacted { .. })));
     }
 }
