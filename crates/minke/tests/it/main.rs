@@ -1,0 +1,6 @@
+//! The program as processes: several control planes on one etcd cluster. Needs `etcd` (`cargo xtask
+//! prepare`), no privileges.
+
+mod checker;
+mod robustness;
+mod servers;
