@@ -68,7 +68,7 @@ fn key(address: IpAddr) -> String {
 }
 
 fn failed(error: &store::Error) -> Box<apimachinery::Status> {
-    store_status(&Place::new(Target::core("endpoints"), "default", "kubernetes"), error)
+    store_status(&Place::new(&Target::core("endpoints"), "default", "kubernetes"), error)
 }
 
 async fn sign_in(server: &Arc<Server>, address: IpAddr, port: u16) -> std::result::Result<(), store::Error> {

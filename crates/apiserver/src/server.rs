@@ -67,7 +67,7 @@ impl Server {
         // What admission looks at may have been written by another server just now; other writes read
         // their object anyway.
         if call.verb() == Verb::Create && self.store.shared() {
-            let place = Place::new(target.clone(), &call.request.namespace, &call.request.name);
+            let place = Place::new(&target, &call.request.namespace, &call.request.name);
             self.store.consistent().await.map_err(|error| store_status(&place, &error))?;
         }
         let started = self.env.instant();
