@@ -9,6 +9,9 @@ mod down;
 mod images;
 mod instance;
 mod options;
+mod snapshot;
+mod store_command;
+mod store_socket;
 mod toolbox;
 mod up;
 
@@ -56,6 +59,7 @@ fn run(options: Options) -> Result<(), String> {
     match options.command {
         Command::Up(up) => up::run(&up),
         Command::Server(server) => up::run(&server.into_up()),
+        Command::Store(command) => store_command::run(&command),
         Command::Down(down) => down::run(&down),
         Command::Kubeconfig(kubeconfig) => print_kubeconfig(&kubeconfig.data.data_dir),
         Command::Image(image) => images::run(&image),

@@ -21,6 +21,8 @@ pub enum Command {
     Up(Box<Up>),
     /// Start a control plane without a node: one of several on the same etcd, or alone
     Server(Box<Server>),
+    /// Look into the store of a cluster, save and restore it
+    Store(Box<crate::store_command::StoreCommand>),
     /// Stop a cluster and remove every trace of its containers and network
     Down(Down),
     /// Print the administrator's kubeconfig

@@ -273,6 +273,7 @@ async fn start_api(
     env: &Env,
 ) -> Result<apiserver::Handle, String> {
     let store = options.datastore.open(dir, env).await?;
+    crate::store_socket::serve(env, dir, store.clone())?;
     let port = options.api_port.unwrap_or(instance.api_port);
     let (base, bits) = instance.service_cidr;
     let any = if options.api_only { node_ip } else { Ipv4Addr::UNSPECIFIED };
