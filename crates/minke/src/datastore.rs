@@ -13,22 +13,22 @@ use store::{Clock, Store};
 #[derive(Args, Clone, Default)]
 pub struct Datastore {
     /// Keep the objects in this etcd cluster (https://HOST:PORT, several with commas)
-    #[arg(long = "datastore-endpoints", value_name = "URLS", value_delimiter = ',')]
+    #[arg(long = "datastore-endpoints", global = true, value_name = "URLS", value_delimiter = ',')]
     pub endpoints: Vec<String>,
     /// Certificate authority of etcd (PEM)
-    #[arg(long = "datastore-cafile", value_name = "FILE")]
+    #[arg(long = "datastore-cafile", global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Client certificate for etcd (PEM)
-    #[arg(long = "datastore-certfile", value_name = "FILE")]
+    #[arg(long = "datastore-certfile", global = true, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// Key of the client certificate (PEM)
-    #[arg(long = "datastore-keyfile", value_name = "FILE")]
+    #[arg(long = "datastore-keyfile", global = true, value_name = "FILE")]
     key: Option<PathBuf>,
     /// User name, where etcd wants one
-    #[arg(long = "datastore-username", value_name = "NAME", requires = "password_file")]
+    #[arg(long = "datastore-username", global = true, value_name = "NAME", requires = "password_file")]
     username: Option<String>,
     /// File with the password of that user
-    #[arg(long = "datastore-password-file", value_name = "FILE", requires = "username")]
+    #[arg(long = "datastore-password-file", global = true, value_name = "FILE", requires = "username")]
     password_file: Option<PathBuf>,
 }
 

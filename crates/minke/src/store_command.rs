@@ -38,7 +38,11 @@ enum What {
         prefix: String,
     },
     /// Print the value of a key
-    Get { key: String },
+    Get {
+        // Not "key": that is an option of the datastore.
+        #[arg(id = "stored", value_name = "KEY")]
+        key: String,
+    },
     /// Save or restore everything
     Snapshot {
         #[command(subcommand)]

@@ -2,5 +2,7 @@
 //! prepare`), no privileges.
 
 mod checker;
+mod leading;
 mod robustness;
 mod servers;
+mod store;

@@ -83,6 +83,15 @@ impl Servers {
         }
     }
 
+    /// SIGTERM, and waits for its end.
+    pub fn end(&mut self, n: usize) {
+        if let Some(mut child) = self.children[n].take() {
+            let pid = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+            child.wait().expect("reaped");
+        }
+    }
+
     /// An administrator's client of one server.
     pub fn client(&self, env: &Env, n: usize) -> Client {
         let config = Kubeconfig::read(&self.data(n).join("admin.kubeconfig"), None).expect("a kubeconfig");
