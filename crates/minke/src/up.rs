@@ -164,6 +164,7 @@ async fn serve(options: &Up, data: &DataDir) -> Result<(), String> {
     };
     let informers = component("system:kube-controller-manager", &[], "kube-controller-manager");
     let leaders = controller_manager::start(&env, scheduler, informers, controller, config);
+    boot.step("controllers started");
     let _node = if options.api_only {
         None
     } else {
