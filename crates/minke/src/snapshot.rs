@@ -36,7 +36,7 @@ pub fn read(text: &str) -> Result<Ranged, String> {
     let (body, last) = body.rsplit_once('\n').ok_or_else(|| bad("its end is missing"))?;
     let parse = |line: &str| serde_json::from_str::<Value>(line).map_err(|_| bad("a line is not JSON"));
     let sum = parse(last)?["crc32c"].as_u64().ok_or_else(|| bad("its end is missing"))?;
-    if sum != u64::from(crc32c::crc32c(text[..body.len() + 1].as_bytes())) {
+    if sum != u64::from(crc32c::crc32c(&text.as_bytes()[..body.len() + 1])) {
         return Err(bad("its checksum does not fit"));
     }
     let mut lines = body.lines();

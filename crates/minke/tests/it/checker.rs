@@ -118,9 +118,9 @@ mod tests {
         assert!(with(vec![good[1].clone(), good[0].clone(), good[2].clone()]).is_err(), "order");
         assert!(check(&writes, &[good[..2].to_vec()], &[]).is_err(), "a lost write");
         let twice = [write("a", Some(1), Some(5)), write("b", Some(1), Some(5))];
-        assert!(check(&twice, &[good.clone()], &[]).is_err(), "a revision used twice");
+        assert!(check(&twice, std::slice::from_ref(&good), &[]).is_err(), "a revision used twice");
         let other = Final::from([("a".into(), (5, 1))]);
-        assert!(check(&writes, &[good.clone()], &[other]).is_err(), "another end");
+        assert!(check(&writes, std::slice::from_ref(&good), &[other]).is_err(), "another end");
         assert!(check(&writes[..1], &[good], &[Final::new()]).is_err(), "invented");
     }
 }

@@ -75,7 +75,7 @@ async fn write(clients: Arc<Vec<Client>>, me: usize, stop: watch::Receiver<bool>
         let mut changed = object(&name, n + 1_000_000);
         meta::set_resource_version(&mut changed, Some(revision));
         let updated = note(Some(n + 1_000_000), told(far.update("default", &name, "", changed)).await);
-        if updated.is_ok() && n % 3 == 0 {
+        if updated.is_ok() && n.is_multiple_of(3) {
             // The answer to a deletion is the object that was there; the watch tells its revision.
             let gone = told(near.delete("default", &name, Options::default())).await;
             let _ = note(None, gone.map_or_else(Err, |_| Err(false)));
