@@ -21,13 +21,19 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use apiserver::{ApiServer, Config, Handle};
 use client::{Client, UserInfo};
 use controller_manager::Leaders;
 use env::{Env, Group};
 use store::{Clock, Embedded, Memory, Store};
+
+/// How long [`TestCluster::stop`] waits for the last user of the store: a client of this process that is
+/// kept holds it.
+const RELEASE_WAIT: Duration = Duration::from_secs(5);
+const RELEASE_STEP: Duration = Duration::from_millis(1);
 
 /// What is different from the default: everything in memory, all controllers.
 #[derive(Clone, Debug)]
@@ -50,6 +56,8 @@ pub struct TestCluster {
     api: Option<Handle>,
     leaders: Option<Leaders>,
     tasks: Group,
+    env: Env,
+    store: Weak<Store>,
     kubeconfig: String,
     address: SocketAddr,
 }
@@ -68,7 +76,8 @@ impl TestCluster {
     /// # Errors
     /// As [`TestCluster::start`].
     pub async fn with(options: Options) -> Result<TestCluster, String> {
-        let (env, tasks) = Env::system().group();
+        let world = Env::system();
+        let (env, tasks) = world.group();
         let clock: Clock = {
             let env = env.clone();
             Arc::new(move || env.now().as_millisecond())
@@ -87,11 +96,12 @@ impl TestCluster {
             pki: options.data_dir.as_ref().map(|dir| dir.join("pki")),
             ..Config::default()
         };
+        let held = Arc::downgrade(&store);
         let api = ApiServer::start(config, store, env.clone()).await?;
         let address = api.local_addr().ok_or("the API server does not listen")?;
         let kubeconfig = api.kubeconfig("kubernetes-admin", &["system:masters"])?;
         let leaders = options.controllers.then(|| start_controllers(&env, &api));
-        Ok(TestCluster { api: Some(api), leaders, tasks, kubeconfig, address })
+        Ok(TestCluster { api: Some(api), leaders, tasks, env: world, store: held, kubeconfig, address })
     }
 
     /// An administrator's kubeconfig (YAML), for any client.
@@ -127,6 +137,11 @@ impl TestCluster {
             api.stop().await;
         }
         self.tasks.end();
+        // Tasks that were ended let go of the store when they are next looked at.
+        let deadline = self.env.instant() + RELEASE_WAIT;
+        while self.store.strong_count() > 0 && self.env.instant() < deadline {
+            self.env.sleep(RELEASE_STEP).await;
+        }
     }
 }
 
