@@ -76,6 +76,5 @@ fn controllers(env: &Env, informers: &Client, client_for: &dyn Fn(&str) -> Clien
     env.spawn(nodes::run(env.clone(), informers.clone(), client_for("node-controller")));
     let policies = client_for("validatingadmissionpolicy-status-controller");
     env.spawn(policy_status::run(env.clone(), informers.clone(), policies));
-    env.spawn(pod_gc::run(env.clone(), informers, client_for("pod-garbage-collector")));
     env.spawn(pod_gc::run(env.clone(), informers.clone(), client_for("pod-garbage-collector")));
 }
