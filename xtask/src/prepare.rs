@@ -6,9 +6,10 @@ use std::path::Path;
 
 use crate::run::{capture, run};
 
-/// Installed: a static busybox and runc (oracle of the runtime), a registry, and what makes images.
-const PACKAGES: [&str; 7] = [
+/// Installed: a static busybox and runc (oracle of the runtime), a registry, etcd, and what makes images.
+const PACKAGES: [&str; 8] = [
     "busybox-static",
+    "etcd-server",
     "runc",
     "docker-registry",
     "iproute2",

@@ -13,10 +13,10 @@ use crate::run::capture;
 const TIERS: [&[&str]; 6] = [
     &["apimachinery", "cel", "schema", "api", "custom"],
     &["admission", "scheduler", "controllers", "pod-lifecycle"],
-    &["env", "store", "client", "runtime", "image", "netlink", "volume", "streaming"],
+    &["env", "store", "etcd", "client", "runtime", "image", "netlink", "volume", "streaming"],
     &["apiserver", "controller-manager", "kubelet", "node-network", "cli"],
     &["minke"],
-    &["testkit", "fuzzing", "e2e", "xtask"],
+    &["testkit", "fuzzing", "minke-testcluster", "e2e", "xtask"],
 ];
 /// Decisions and vocabulary: nothing of this may be in their dependencies.
 const PURE: [&str; 9] = [

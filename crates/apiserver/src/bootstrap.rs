@@ -8,7 +8,6 @@ use crate::server::Server;
 use apimachinery::{GroupVersionResource, Reason, meta};
 use client::{Options, Request, UserInfo, Verb};
 use serde_json::{Value, json};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 const FACTS: &str = include_str!("../facts/rbac.txt");
@@ -163,7 +162,7 @@ async fn all(work: impl IntoIterator<Item = impl Future<Output = Result<()>>>) -
 }
 
 async fn kubernetes_service(server: &Arc<Server>, port: u16) -> Result<()> {
-    let Config { service_range, advertise, .. } = &server.config;
+    let Config { service_range, .. } = &server.config;
     let family = if service_range.base.is_ipv4() { "IPv4" } else { "IPv6" };
     let range = format!("{}/{}", service_range.base, service_range.bits);
     let cidr = json!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
@@ -178,33 +177,7 @@ async fn kubernetes_service(server: &Arc<Server>, port: u16) -> Result<()> {
             "sessionAffinity": "None", "ipFamilies": [family], "ipFamilyPolicy": "SingleStack",
             "internalTrafficPolicy": "Cluster"}});
     ensure(server, "", "services", service).await?;
-    if is_reachable(*advertise) { endpoints(server, *advertise, port).await } else { Ok(()) }
-}
-
-/// Whether others can reach an address: what is local to one machine or link is no endpoint, and rules of
-/// endpoints refuse it.
-fn is_reachable(address: IpAddr) -> bool {
-    let link_local = match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || link_local)
-}
-
-/// Where the API server itself is reached; kept up to date after its address or port has changed.
-async fn endpoints(server: &Arc<Server>, advertise: IpAddr, port: u16) -> Result<()> {
-    let address = advertise.to_string();
-    let metadata = |label: Value| json!({"name": "kubernetes", "namespace": "default", "labels": label});
-    let endpoints = json!({"apiVersion": "v1", "kind": "Endpoints",
-        "metadata": metadata(json!({"endpointslice.kubernetes.io/skip-mirror": "true"})),
-        "subsets": [{"addresses": [{"ip": address}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}]});
-    replace(server, "", "endpoints", endpoints).await?;
-    let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": metadata(json!({"kubernetes.io/service-name": "kubernetes"})),
-        "addressType": if advertise.is_ipv4() { "IPv4" } else { "IPv6" },
-        "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": port, "protocol": "TCP"}]});
-    replace(server, "discovery.k8s.io", "endpointslices", slice).await
+    crate::endpoints::reconcile(server, port).await
 }
 
 fn request(verb: Verb, group: &str, resource: &str, object: Value) -> Request {
@@ -234,7 +207,8 @@ async fn ensure(server: &Arc<Server>, group: &str, resource: &str, object: Value
     }
 }
 
-async fn replace(server: &Arc<Server>, group: &str, resource: &str, object: Value) -> Result<()> {
+/// Makes an object what it should be.
+pub(crate) async fn replace(server: &Arc<Server>, group: &str, resource: &str, object: Value) -> Result<()> {
     ensure(server, group, resource, object.clone()).await?;
     let mut call = server.call(loopback_user(), request(Verb::Update, group, resource, object));
     server.serve(&mut call).await.map(|_| ())

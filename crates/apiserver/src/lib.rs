@@ -17,11 +17,13 @@ mod convert;
 mod custom;
 mod decode;
 mod discovery;
+mod endpoints;
 mod fields;
 mod flow;
 mod handlers;
 mod health;
 mod http;
+mod identity;
 pub mod limits;
 mod metadata;
 mod metrics;
@@ -83,6 +85,8 @@ impl ApiServer {
         let pki = Pki::open(config.pki.as_deref(), &env)?;
         resources::prefixes().for_each(|prefix| store.register(&prefix));
         store.register("/registry/ranges/servicenodeports/");
+        store.register("/registry/masterleases/");
+        identity::check(&store, &pki, config.pki.as_deref()).await?;
         let signer = authn::tokens::Signer::new(&pki.service_account_key()?)?;
         let server = Arc::new_cyclic(|me| Server {
             me: me.clone(),
@@ -111,6 +115,9 @@ impl ApiServer {
             .await
             .map_err(|status| format!("the cluster's own objects could not be made: {status}"))?;
         handle.tasks.push(env.spawn(custom::keeper::run(handle.server.clone())));
+        if handle.server.store.shared() {
+            handle.tasks.push(env.spawn(endpoints::keep(handle.server.clone(), port)));
+        }
         if let Some(listener) = listener {
             let kubelet = handle.pki.kubelet_client()?;
             let renewal = handle.pki.clone().keep_serving(config.clone(), listener.serving());
@@ -122,7 +129,23 @@ impl ApiServer {
     }
 }
 
+/// Makes the seams of components in this process, also after the handle has gone elsewhere.
+#[derive(Clone)]
+pub struct Transports(Arc<Server>);
+
+impl Transports {
+    /// The seam for one component; its identity is fixed here.
+    pub fn for_user(&self, user: UserInfo) -> Arc<dyn Transport> {
+        Arc::new(Local { server: self.0.clone(), user })
+    }
+}
+
 impl Handle {
+    /// See [`Transports`].
+    pub fn transports(&self) -> Transports {
+        Transports(self.server.clone())
+    }
+
     /// The seam for a component in this process; its identity is fixed here.
     pub fn transport_for(&self, user: UserInfo) -> Arc<dyn Transport> {
         Arc::new(Local { server: self.server.clone(), user })
@@ -166,23 +189,31 @@ impl Handle {
 
     /// Stops listening, lets open requests finish for a moment, and ends the server's tasks.
     pub async fn stop(mut self) {
+        // Nobody signs this server in again.
+        self.tasks.iter().take(self.endless()).for_each(JoinHandle::abort);
+        if let Ok(Err(status)) =
+            tokio::time::timeout(limits::SHUTDOWN_GRACE, endpoints::leave(&self.server)).await
+        {
+            tracing::warn!("this server is still among the endpoints: {status}");
+        }
         self.stop.send_replace(true);
         let tasks = std::mem::take(&mut self.tasks);
-        let count = tasks.len();
-        for (index, task) in tasks.into_iter().enumerate() {
-            // Only the listener, the last one, ends by itself.
-            if index + 1 < count || self.address.is_none() {
-                task.abort();
-            }
+        for task in tasks {
             let _ended_or_aborted = tokio::time::timeout(limits::SHUTDOWN_GRACE * 2, task).await;
         }
+    }
+}
+
+impl Handle {
+    /// Only the listener, the last task, ends by itself.
+    fn endless(&self) -> usize {
+        self.tasks.len().saturating_sub(usize::from(self.address.is_some()))
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-        let endless = self.tasks.len().saturating_sub(usize::from(self.address.is_some()));
-        self.tasks.iter().take(endless).for_each(JoinHandle::abort);
+        self.tasks.iter().take(self.endless()).for_each(JoinHandle::abort);
     }
 }

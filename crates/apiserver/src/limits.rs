@@ -54,3 +54,7 @@ pub const MAX_CONVERTED: usize = 1000;
 pub const CALLEE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time that webhooks and policies together have for one request, as upstream bounds writes.
 pub const ADMISSION_TIME: Duration = Duration::from_secs(34);
+/// How often an API server says that it is there, where several share a store ...
+pub const ENDPOINTS_INTERVAL: Duration = Duration::from_secs(10);
+/// ... and how long it counts as there after it said so.
+pub const ENDPOINT_TTL: Duration = Duration::from_secs(15);

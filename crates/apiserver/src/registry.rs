@@ -94,9 +94,11 @@ pub(crate) fn store_status(place: &Place, error: &store::Error) -> Box<Status> {
         }
         store::Error::Future { requested, current } => Status::timeout_rv_too_large(*requested, *current),
         store::Error::TooLarge { limit, .. } => Status::request_entity_too_large(*limit),
-        store::Error::NoSpace(_) | store::Error::Io(_) | store::Error::Stopped(_) | store::Error::Open(_) => {
-            Status::internal(error)
-        }
+        store::Error::NoSpace(_)
+        | store::Error::Io(_)
+        | store::Error::Unknown(_)
+        | store::Error::Stopped(_)
+        | store::Error::Open(_) => Status::internal(error),
     })
 }
 

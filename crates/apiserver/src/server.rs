@@ -12,6 +12,7 @@ use crate::handlers::watch::Watch;
 use crate::handlers::{create, delete, deletecollection, get, list, patch, update, watch};
 use crate::metrics::Metrics;
 use crate::openapi::Documents;
+use crate::registry::{Place, store_status};
 use crate::resources::Target;
 use crate::{reviews, subresources};
 use apimachinery::{Status, Time, meta};
@@ -63,6 +64,12 @@ impl Server {
             .ok_or_else(|| Box::new(Status::resource_not_found()))?;
         self.authz.authorize(self, &Attributes::of(call))?;
         let _room = self.flow.enter(&call.user, call.verb())?;
+        // What admission looks at may have been written by another server just now; other writes read
+        // their object anyway.
+        if call.verb() == Verb::Create && self.store.shared() {
+            let place = Place::new(&target, &call.request.namespace, &call.request.name);
+            self.store.consistent().await.map_err(|error| store_status(&place, &error))?;
+        }
         let started = self.env.instant();
         let (verb, resource) = (call.verb().as_str(), target.info.resource);
         // A panic in a handler is that request's error and nobody else's.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ring::rand::SecureRandom;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 /// Cheap to clone; one per process (or per simulated cluster).
@@ -16,6 +16,40 @@ use tokio::time::Instant;
 pub struct Env {
     clock: Clock,
     random: Random,
+    group: Option<Group>,
+}
+
+/// Tasks that can be ended together: those that an [`Env`] of [`Env::group`] spawned, and those they
+/// spawned in turn. Blocking work is not among them.
+#[derive(Clone, Default)]
+pub struct Group(Arc<Mutex<Tasks>>);
+
+#[derive(Default)]
+struct Tasks {
+    running: Vec<AbortHandle>,
+    ended: bool,
+}
+
+impl Group {
+    fn add(&self, task: AbortHandle) {
+        let mut tasks = self.0.lock().expect("no holder of the tasks panics");
+        if tasks.ended {
+            task.abort();
+            return;
+        }
+        if tasks.running.len() == tasks.running.capacity() {
+            // Looked through each time the list would grow: a constant share of every spawn.
+            tasks.running.retain(|task| !task.is_finished());
+        }
+        tasks.running.push(task);
+    }
+
+    /// Ends them all, and whatever they may still spawn.
+    pub fn end(&self) {
+        let mut tasks = self.0.lock().expect("no holder of the tasks panics");
+        tasks.ended = true;
+        tasks.running.drain(..).for_each(|task| task.abort());
+    }
 }
 
 #[derive(Clone)]
@@ -37,7 +71,11 @@ enum Random {
 impl Env {
     /// The real world.
     pub fn system() -> Env {
-        Env { clock: Clock::System, random: Random::System(Arc::new(ring::rand::SystemRandom::new())) }
+        Env {
+            clock: Clock::System,
+            random: Random::System(Arc::new(ring::rand::SystemRandom::new())),
+            group: None,
+        }
     }
 
     /// A repeatable world for tests and simulation: use it inside a runtime with paused time.
@@ -45,7 +83,14 @@ impl Env {
         Env {
             clock: Clock::Virtual { wall, started: Instant::now() },
             random: Random::Seeded(Arc::new(Mutex::new(seed))),
+            group: None,
         }
+    }
+
+    /// The same world, with tasks that can be ended together.
+    pub fn group(&self) -> (Env, Group) {
+        let group = Group::default();
+        (Env { group: Some(group.clone()), ..self.clone() }, group)
     }
 
     /// Wall-clock time, for anything that is stored or shown.
@@ -73,7 +118,11 @@ impl Env {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        tokio::spawn(future)
+        let task = tokio::spawn(future);
+        if let Some(group) = &self.group {
+            group.add(task.abort_handle());
+        }
+        task
     }
 
     /// Runs a blocking piece of work (disk, mounts) off the async threads.
@@ -157,6 +206,26 @@ mod tests {
         assert_eq!(a.uuid(), b.uuid());
         a.sleep(Duration::from_secs(90)).await;
         assert_eq!(a.now().to_string(), "2026-01-01T00:01:30Z");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_ends_with_all_its_tasks() {
+        let (env, group) = Env::system().group();
+        let (alive, mut dead) = tokio::sync::watch::channel(());
+        let inner = env.clone();
+        env.spawn(async move {
+            let alive = alive;
+            inner.spawn(async move {
+                let _held = alive;
+                std::future::pending::<()>().await;
+            });
+            std::future::pending::<()>().await;
+        });
+        tokio::task::yield_now().await;
+        group.end();
+        assert!(dead.changed().await.is_err(), "the task's task is gone");
+        let late = env.spawn(std::future::pending::<()>());
+        assert!(late.await.expect_err("ended").is_cancelled(), "nothing begins afterwards");
     }
 
     #[test]

@@ -22,20 +22,25 @@ pub struct Instance {
     pub service_cidr: (Ipv4Addr, u8),
 }
 
+/// What the instance of the default directory has.
+pub fn well_known() -> Instance {
+    Instance {
+        name: "minke".into(),
+        link_prefix: "minke-".into(),
+        api_port: 6443,
+        kubelet_port: 10250,
+        cluster_cidr: (Ipv4Addr::new(10, 244, 0, 0), 16),
+        service_cidr: (Ipv4Addr::new(10, 96, 0, 0), 12),
+    }
+}
+
 /// How many other instances have ranges of their own.
 const SLOTS: u16 = 60;
 
 impl Instance {
     pub fn of(data_dir: &Path) -> Instance {
         if data_dir == Path::new(DEFAULT_DATA_DIR) {
-            return Instance {
-                name: "minke".into(),
-                link_prefix: "minke-".into(),
-                api_port: 6443,
-                kubelet_port: 10250,
-                cluster_cidr: (Ipv4Addr::new(10, 244, 0, 0), 16),
-                service_cidr: (Ipv4Addr::new(10, 96, 0, 0), 12),
-            };
+            return well_known();
         }
         let hash = sha2::Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
         let hex: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();

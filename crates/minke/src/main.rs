@@ -4,10 +4,14 @@
 //! supervisor of a node's containers, and the tools of the image it carries.
 
 mod data_dir;
+mod datastore;
 mod down;
 mod images;
 mod instance;
 mod options;
+mod snapshot;
+mod store_command;
+mod store_socket;
 mod toolbox;
 mod up;
 
@@ -54,6 +58,8 @@ fn end_quietly_when_nobody_reads() {
 fn run(options: Options) -> Result<(), String> {
     match options.command {
         Command::Up(up) => up::run(&up),
+        Command::Server(server) => up::run(&server.into_up()),
+        Command::Store(command) => store_command::run(&command),
         Command::Down(down) => down::run(&down),
         Command::Kubeconfig(kubeconfig) => print_kubeconfig(&kubeconfig.data.data_dir),
         Command::Image(image) => images::run(&image),

@@ -1,9 +1,11 @@
 //! The command line of the program itself; kubectl-shaped verbs are in `cli`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::datastore::Datastore;
 
 /// Kubernetes Pods in one small static program.
 #[derive(Parser)]
@@ -17,6 +19,10 @@ pub struct Options {
 pub enum Command {
     /// Start a cluster with one node in this process
     Up(Box<Up>),
+    /// Start a control plane without a node: one of several on the same etcd, or alone
+    Server(Box<Server>),
+    /// Look into the store of a cluster, save and restore it
+    Store(Box<crate::store_command::StoreCommand>),
     /// Stop a cluster and remove every trace of its containers and network
     Down(Down),
     /// Print the administrator's kubeconfig
@@ -39,6 +45,10 @@ pub struct Data {
 pub struct Up {
     #[command(flatten)]
     pub data: Data,
+    #[command(flatten)]
+    pub datastore: Datastore,
+    #[command(flatten)]
+    pub control_plane: ControlPlane,
     /// Run in the background; returns once the node is ready
     #[arg(long)]
     pub detach: bool,
@@ -78,6 +88,77 @@ pub struct Up {
     /// What to log: error, warn, info, debug, or per part (kubelet=debug)
     #[arg(long, default_value = "warn", value_name = "FILTER")]
     pub log: String,
+}
+
+/// What all servers of one cluster have in common.
+#[derive(Args, Clone, Default)]
+pub struct ControlPlane {
+    /// Directory with ca.crt, ca.key and sa.key, which all servers of a cluster share as copies;
+    /// made if empty [default: DIR/pki]
+    #[arg(long, value_name = "DIR")]
+    pub pki_dir: Option<PathBuf>,
+    /// Addresses of Services, the same for all servers of a cluster [default: 10.96.0.0/12, or derived
+    /// from the data directory where the store is in it]
+    #[arg(long, value_name = "CIDR", value_parser = cidr)]
+    pub service_cidr: Option<(Ipv4Addr, u8)>,
+}
+
+fn cidr(text: &str) -> Result<(Ipv4Addr, u8), String> {
+    let parsed = text.split_once('/').and_then(|(base, bits)| Some((base.parse().ok()?, bits.parse().ok()?)));
+    let (base, bits): (Ipv4Addr, u8) = parsed.ok_or("wanted ADDRESS/BITS, as 10.96.0.0/12")?;
+    if !(8..=28).contains(&bits) || u32::from(base) & (u32::MAX >> bits) != 0 {
+        return Err("wanted the first address of a range of 8 to 28 bits".into());
+    }
+    Ok((base, bits))
+}
+
+#[derive(Args)]
+pub struct Server {
+    #[command(flatten)]
+    pub data: Data,
+    #[command(flatten)]
+    pub datastore: Datastore,
+    #[command(flatten)]
+    pub control_plane: ControlPlane,
+    /// Run in the background; returns once the server is ready
+    #[arg(long)]
+    pub detach: bool,
+    /// Print a systemd unit that runs this command, and exit
+    #[arg(long)]
+    pub print_systemd_unit: bool,
+    /// Port of the API server [default: 6443, or derived from the data directory]
+    #[arg(long, value_name = "PORT")]
+    pub api_port: Option<u16>,
+    /// Address by which others reach this server [default: that of the default route]
+    #[arg(long, value_name = "IP")]
+    pub advertise_address: Option<IpAddr>,
+    /// What to log: error, warn, info, debug, or per part (etcd=debug)
+    #[arg(long, default_value = "warn", value_name = "FILTER")]
+    pub log: String,
+}
+
+impl Server {
+    /// A server is a daemon without a node.
+    pub fn into_up(self) -> Up {
+        Up {
+            data: self.data,
+            datastore: self.datastore,
+            control_plane: self.control_plane,
+            detach: self.detach,
+            print_systemd_unit: self.print_systemd_unit,
+            api_only: true,
+            api_port: self.api_port,
+            kubelet_port: None,
+            node_ip: self.advertise_address,
+            node_name: None,
+            max_pods: kubelet::config::MAX_PODS,
+            node_labels: Vec::new(),
+            registry_mirrors: Vec::new(),
+            insecure_registries: Vec::new(),
+            log_dir: None,
+            log: self.log,
+        }
+    }
 }
 
 #[derive(Args)]

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::data_dir::{DataDir, write_private};
 use crate::images;
-use crate::instance::{DEFAULT_DATA_DIR, Instance};
+use crate::instance::{DEFAULT_DATA_DIR, Instance, well_known};
 use crate::options::Up;
 
 /// How long a daemon in the background may take to be ready.
@@ -130,7 +130,13 @@ async fn serve(options: &Up, data: &DataDir) -> Result<(), String> {
     let dir = data.path().to_path_buf();
     let _ = fs::remove_file(DataDir::ready_path(&dir));
     let env = Env::system();
-    let instance = Instance::of(&dir);
+    let mut instance = Instance::of(&dir);
+    match options.control_plane.service_cidr {
+        Some(range) => instance.service_cidr = range,
+        // Servers of one cluster may have different directories, but not different ranges.
+        None if options.datastore.shared() => instance.service_cidr = well_known().service_cidr,
+        None => {}
+    }
     let node_ip = node_ip(options, &instance)?;
     let network = host_network(options, &instance, node_ip, &dir);
     if !options.api_only {
@@ -145,17 +151,20 @@ async fn serve(options: &Up, data: &DataDir) -> Result<(), String> {
         Client::new(api.transport_for(UserInfo::new(name, groups)), agent)
     };
     let scheduler = component("system:kube-scheduler", &[], "kube-scheduler");
-    let controller = |name: &str| {
+    let transports = api.transports();
+    let controller = Arc::new(move |name: &str| {
         let user = format!("system:serviceaccount:kube-system:{name}");
-        component(
-            &user,
-            &["system:serviceaccounts", "system:serviceaccounts:kube-system"],
-            "kube-controller-manager",
-        )
+        let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
+        Client::new(transports.for_user(UserInfo::new(&user, &groups)), "kube-controller-manager")
+    });
+    let config = controller_manager::Config {
+        ca_pem: api.ca_pem().to_string(),
+        identity: format!("{}_{}", host_name()?, env.uuid()),
+        alone: !options.datastore.shared(),
     };
-    let config = controller_manager::Config { ca_pem: api.ca_pem().to_string() };
     let informers = component("system:kube-controller-manager", &[], "kube-controller-manager");
-    controller_manager::start(&env, scheduler, informers, &controller, config);
+    let leaders = controller_manager::start(&env, scheduler, informers, controller, config);
+    boot.step("controllers started");
     let _node = if options.api_only {
         None
     } else {
@@ -179,6 +188,7 @@ async fn serve(options: &Up, data: &DataDir) -> Result<(), String> {
     write_private(&DataDir::ready_path(&dir), &text)?;
     wait_for_end().await?;
     let _ = fs::remove_file(DataDir::ready_path(&dir));
+    leaders.resign().await;
     api.stop().await;
     Ok(())
 }
@@ -208,10 +218,15 @@ fn node_ip(options: &Up, instance: &Instance) -> Result<Ipv4Addr, String> {
     }
 }
 
+fn host_name() -> Result<String, String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").map_err(|error| error.to_string())?;
+    Ok(name.trim().to_lowercase())
+}
+
 fn node_name(options: &Up) -> Result<String, String> {
     let name = match &options.node_name {
         Some(name) => name.clone(),
-        None => fs::read_to_string("/proc/sys/kernel/hostname").map_err(|error| error.to_string())?,
+        None => host_name()?,
     };
     let name = name.trim().to_lowercase();
     match apimachinery::validation::dns1123_subdomain(&name).first() {
@@ -258,17 +273,8 @@ async fn start_api(
     dir: &Path,
     env: &Env,
 ) -> Result<apiserver::Handle, String> {
-    let clock = {
-        let env = env.clone();
-        Arc::new(move || env.now().as_millisecond())
-    };
-    let fatal: store::embedded::FatalHook = Arc::new(|error| {
-        eprintln!("error: the store lost its disk: {error}");
-        std::process::abort();
-    });
-    let authority = store::Embedded::open(store::embedded::Config::new(dir, clock.clone(), fatal))
-        .map_err(|error| error.to_string())?;
-    let store = store::Store::new(authority, clock).map_err(|error| error.to_string())?;
+    let store = options.datastore.open(dir, env).await?;
+    crate::store_socket::serve(env, dir, store.clone())?;
     let port = options.api_port.unwrap_or(instance.api_port);
     let (base, bits) = instance.service_cidr;
     let any = if options.api_only { node_ip } else { Ipv4Addr::UNSPECIFIED };
@@ -282,7 +288,7 @@ async fn start_api(
         },
         advertise: node_ip.into(),
         names: vec!["localhost".into(), "127.0.0.1".into(), instance.api_service_ip().to_string()],
-        pki: Some(dir.join("pki")),
+        pki: Some(options.control_plane.pki_dir.clone().unwrap_or_else(|| dir.join("pki"))),
         service_range: Range { base: base.into(), bits },
         ..apiserver::Config::default()
     };

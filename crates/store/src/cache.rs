@@ -252,14 +252,17 @@ impl Cache {
             return Ok(Read { events: Vec::new(), revision });
         }
         shard.check(revision)?;
-        let mut events = Vec::new();
+        let mut events: Vec<Arc<Event>> = Vec::new();
         for event in shard.ring.range(shard.after(revision)..) {
             if event.entry.key.starts_with(prefix) {
-                events.push(event.clone());
-                if events.len() == limits::MAX_WATCH_BATCH {
-                    let revision = event.revision;
-                    return Ok(Read { events, revision });
+                // A revision is never cut: who goes on after it would miss the rest.
+                let last = events.last().map(|last| last.revision);
+                if let (true, Some(last)) = (events.len() >= limits::MAX_WATCH_BATCH, last)
+                    && last != event.revision
+                {
+                    return Ok(Read { events, revision: last });
                 }
+                events.push(event.clone());
             }
         }
         Ok(Read { events, revision: state.revision })
@@ -280,9 +283,14 @@ impl Sink for Cache {
                 shard.map.insert(entry.key.clone(), entry);
             }
         }
+        let changed: Vec<_> = state.shards.values().map(|shard| shard.changed.clone()).collect();
         drop(state);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.revision.send_replace(revision);
+        // Watchers wake to learn that their revision is gone.
+        for sender in changed {
+            sender.send_replace(revision);
+        }
     }
 
     fn apply(&self, events: &[Arc<Event>]) {
@@ -304,5 +312,37 @@ impl Sink for Cache {
         for sender in touched {
             sender.send_replace(last.revision);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_never_cuts_a_revision() {
+        let cache = Cache::new();
+        let entry = |n: usize| {
+            let key: Arc<str> = format!("/x/{n:04}").into();
+            Arc::new(Entry::new(key, 2, 2, None, bytes::Bytes::new()))
+        };
+        let count = limits::MAX_WATCH_BATCH + 40;
+        let entries: Vec<_> = (0..count).map(entry).collect();
+        cache.reset(2, entries.clone());
+        // What a lease takes along goes at one revision.
+        let events: Vec<_> = entries.into_iter().map(|last| Arc::new(Event::delete(3, last, 0))).collect();
+        cache.apply(&events);
+        let read = cache.since("/x/", 2).expect("history");
+        assert_eq!((read.events.len(), read.revision), (count, 3));
+        assert!(cache.since("/x/", 3).expect("history").events.is_empty());
+    }
+
+    #[test]
+    fn a_watcher_wakes_when_the_history_is_gone() {
+        let cache = Cache::new();
+        let wake = cache.subscribe("/x/", 1).expect("history");
+        cache.reset(9, Vec::new());
+        assert!(wake.has_changed().expect("open"));
+        assert!(matches!(cache.since("/x/", 1), Err(Error::Compacted { .. })));
     }
 }

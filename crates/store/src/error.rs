@@ -30,6 +30,9 @@ pub enum Error {
     /// The write failed and left no trace.
     #[error("the store could not write: {0}")]
     Io(String),
+    /// The authority did not say what became of the write: it may or may not have happened.
+    #[error("the store did not answer, the write may have happened: {0}")]
+    Unknown(String),
     /// The store lost its durability and has stopped; the process must restart.
     #[error("the store has stopped: {0}")]
     Stopped(String),

@@ -1,7 +1,7 @@
 //! The decision itself: conditions, revisions, and what a write turns into. Pure; shared by the local
 //! authorities, which differ only in what they do before the result may be seen.
 
-use crate::{Condition, Entry, Error, Event, Op, Write, limits};
+use crate::{Condition, Entry, Error, Event, Op, Write};
 use imbl::OrdMap;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Ledger {
 
     /// Decides a write at the next revision and applies it.
     pub fn decide(&mut self, write: &Write, now_ms: i64) -> Result<Arc<Event>, Error> {
-        check_size(write)?;
+        write.check_size()?;
         let current = self.entries.get(&write.key).cloned();
         match (write.condition, &current) {
             (Condition::Absent, Some(entry)) => return Err(Error::Exists(entry.clone())),
@@ -70,17 +70,5 @@ impl Ledger {
         let from: Arc<str> = prefix.into();
         let tail = self.entries.range(from..);
         tail.take_while(|(key, _)| key.starts_with(prefix)).map(|(_, entry)| entry.clone()).collect()
-    }
-}
-
-fn check_size(write: &Write) -> Result<(), Error> {
-    if write.key.len() > limits::MAX_KEY {
-        return Err(Error::TooLarge { what: "key", size: write.key.len(), limit: limits::MAX_KEY });
-    }
-    match &write.op {
-        Op::Put { value, .. } if value.len() > limits::MAX_VALUE => {
-            Err(Error::TooLarge { what: "value", size: value.len(), limit: limits::MAX_VALUE })
-        }
-        _ => Ok(()),
     }
 }

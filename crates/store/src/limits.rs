@@ -31,5 +31,7 @@ pub const PREALLOCATE_BYTES: u64 = 2 * 1024 * 1024;
 pub const CHECKPOINT_LOG_BYTES: u64 = 64 * 1024 * 1024;
 /// Longest time a read waits for a revision that this cache has not seen yet.
 pub const MAX_WAIT: Duration = Duration::from_secs(3);
+/// After this long a read that waits asks the authority for a sign.
+pub const NUDGE_AFTER: Duration = Duration::from_millis(25);
 /// Expired keys that are deleted in one round.
 pub const MAX_EXPIRIES_PER_ROUND: usize = 500;

@@ -70,11 +70,32 @@ impl Store {
     }
 
     async fn commit(&self, write: Write) -> Result<Arc<Event>, Error> {
-        let event = self.authority.write(write).await?;
-        if !event.deleted {
-            self.expiry.note(&event.entry);
+        let written = self.authority.write(write).await;
+        match &written {
+            Ok(event) => {
+                self.show(event.revision).await;
+                if !event.deleted {
+                    self.expiry.note(&event.entry);
+                }
+            }
+            // Whoever reads again to try again shall find what was in the way.
+            Err(Error::Exists(entry) | Error::Conflict(entry)) => self.show(entry.mod_revision).await,
+            Err(_) => {}
         }
-        Ok(event)
+        written
+    }
+
+    /// Who wrote (or was refused) finds it in the cache afterwards; with a local authority it is there
+    /// already. The write stands whether or not the cache can catch up.
+    async fn show(&self, revision: u64) {
+        if self.cache.revision() < revision {
+            let _late = self.wait_for(revision).await;
+        }
+    }
+
+    /// Whether other processes write to the same authority.
+    pub fn shared(&self) -> bool {
+        self.authority.shared()
     }
 
     /// The revision this cache has reached.
@@ -97,11 +118,31 @@ impl Store {
     /// [`Error::Future`].
     pub async fn wait_for(&self, revision: u64) -> Result<u64, Error> {
         let mut revisions = self.cache.revisions();
-        let reached = revisions.wait_for(|current| *current >= revision);
-        match tokio::time::timeout(limits::MAX_WAIT, reached).await {
-            Ok(Ok(current)) => Ok(*current),
+        let mut reached = std::pin::pin!(revisions.wait_for(|current| *current >= revision));
+        let nudge = async {
+            tokio::time::sleep(limits::NUDGE_AFTER).await;
+            let _waiting_goes_on = self.authority.nudge(revision).await;
+            std::future::pending::<()>().await;
+        };
+        let wait = async {
+            tokio::select! {
+                biased;
+                reached = &mut reached => reached.map(|current| *current).ok(),
+                () = nudge => None,
+            }
+        };
+        match tokio::time::timeout(limits::MAX_WAIT, wait).await {
+            Ok(Some(current)) => Ok(current),
             _ => Err(Error::Future { requested: revision, current: self.cache.revision() }),
         }
+    }
+
+    /// The entries below a prefix as the authority has them, past the cache.
+    ///
+    /// # Errors
+    /// When the authority cannot be read.
+    pub async fn range(&self, prefix: &str) -> Result<crate::Ranged, Error> {
+        self.authority.range(prefix).await
     }
 
     /// The entry of a key, from the cache.

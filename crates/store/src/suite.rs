@@ -10,15 +10,15 @@ fn value(text: &str) -> Bytes {
 }
 
 /// Runs every case, each on a fresh store from `make`; the second half of the pair is kept alive.
-pub async fn run<G>(make: impl Fn() -> (Arc<Store>, G)) {
-    conditions(&make().0).await;
-    revisions(&make().0).await;
-    watches(&make().0).await;
-    snapshots(&make().0).await;
-    prefixes(&make().0).await;
-    limits_hold(&make().0).await;
-    races(make().0).await;
-    late_registration(&make().0).await;
+pub async fn run<G>(make: impl AsyncFn() -> (Arc<Store>, G)) {
+    conditions(&make().await.0).await;
+    revisions(&make().await.0).await;
+    watches(&make().await.0).await;
+    snapshots(&make().await.0).await;
+    prefixes(&make().await.0).await;
+    limits_hold(&make().await.0).await;
+    races(&make().await.0).await;
+    late_registration(&make().await.0).await;
 }
 
 async fn conditions(store: &Store) {
@@ -126,7 +126,7 @@ async fn limits_hold(store: &Store) {
 }
 
 /// Many writers increment one counter by compare-and-swap: no update is lost.
-async fn races(store: Arc<Store>) {
+async fn races(store: &Store) {
     store.create("/c/n", value("0"), None).await.expect("create");
     let one = || async {
         for _ in 0..20 {

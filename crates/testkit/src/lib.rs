@@ -2,6 +2,7 @@
 //! Never shipped.
 
 mod cluster;
+pub mod etcd;
 mod registry;
 mod traces;
 

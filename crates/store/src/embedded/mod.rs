@@ -11,6 +11,7 @@ mod format;
 mod lock;
 mod log;
 mod recover;
+mod restore;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 pub use log::{LogFile, OpenLog};
+pub use restore::restore;
 
 /// What the owner decides to do when durability is lost; usually it aborts the process.
 pub type FatalHook = Arc<dyn Fn(&Error) + Send + Sync>;

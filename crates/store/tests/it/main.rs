@@ -43,12 +43,12 @@ fn memory(clock: Clock) -> Arc<Store> {
 
 #[tokio::test]
 async fn memory_passes_the_suite() {
-    store::suite::run(|| (memory(manual_clock().0), ())).await;
+    store::suite::run(async || (memory(manual_clock().0), ())).await;
 }
 
 #[tokio::test]
 async fn embedded_passes_the_suite() {
-    store::suite::run(|| {
+    store::suite::run(async || {
         let dir = Dir::new("suite");
         (embedded(&dir, manual_clock().0), dir)
     })
