@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::run::{capture, run};
 
 /// Installed: a static busybox and runc (oracle of the runtime), a registry, etcd, and what makes images.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 9] = [
     "busybox-static",
     "etcd-server",
     "runc",
@@ -15,6 +15,7 @@ const PACKAGES: [&str; 8] = [
     "iproute2",
     "util-linux",
     "ca-certificates",
+    "procps",
     "python3-venv",
 ];
 const KUBECTL: &str = "kubernetes-client";
