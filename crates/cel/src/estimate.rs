@@ -366,7 +366,7 @@ impl Estimator<'_> {
             }
             _ => {}
         }
-        let (cost, size) = match self.library(function, id, target, args) {
+        let (cost, size) = match self.extension(function, id, target, args) {
             Some(known) => known,
             None => self.standard(expr, id, target, args),
         };
@@ -432,7 +432,7 @@ impl Estimator<'_> {
     }
 
     /// The functions of the API server.
-    fn library(
+    fn extension(
         &mut self,
         function: &str,
         id: &str,
