@@ -24,12 +24,17 @@ const RESERVED: [&str; 21] = [
     "while",
 ];
 
+/// Whether a word is kept for the language itself and cannot name anything.
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
 /// The name in expressions; `None` if the property cannot be named in one.
 pub fn escape(name: &str) -> Option<String> {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    if RESERVED.contains(&name) {
+    if is_reserved(name) {
         return Some(format!("__{name}__"));
     }
     let mut out = String::with_capacity(name.len());

@@ -309,16 +309,9 @@ impl Estimator<'_> {
             return costs.into_iter().fold(Estimate::fixed(1), Estimate::plus);
         }
         let overloads: Vec<&str> = ids.iter().map(|index| TABLE[*index].id).collect();
-        let called_on = match target {
-            Some(target)
-                if !matches!(self.type_of(target), Type::Type) || target.qualified_name().is_none() =>
-            {
-                self.cost(target)
-            }
-            Some(target) if TABLE[ids[0]].member => self.cost(target),
-            _ => Estimate::default(),
-        };
-        let member = TABLE[ids[0]].member.then_some(target).flatten();
+        // What stands before the point of another function is part of its name.
+        let member = target.filter(|_| TABLE[ids[0]].member);
+        let called_on = member.map_or(Estimate::default(), |target| self.cost(target));
         let mut all = Estimate { min: u64::MAX, max: 0 };
         let mut result = None;
         for id in overloads {

@@ -28,7 +28,7 @@ mod walk;
 pub use compare::equal;
 pub use decl::{Decl, Field, ListKind, MAX_REQUEST_BYTES, ObjectDecl, Shape};
 pub use error::{Issue, Issues};
-pub use escape::escape;
+pub use escape::{escape, is_reserved};
 pub use estimate::Estimate;
 pub use eval::{Budget, Error, Globals, Outcome};
 pub use functions::authorizer::{Attributes, Authorize, Authorizer, Decision};

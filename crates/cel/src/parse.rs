@@ -10,24 +10,6 @@ use crate::macros;
 const MAX_DEPTH: usize = 250;
 /// Longer expressions are refused (characters); as in cel-go.
 const MAX_LENGTH: usize = 100_000;
-const RESERVED: [&str; 16] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-];
 const RELATIONS: [&str; 6] = ["==", "!=", "<=", ">=", "<", ">"];
 
 /// Parses an expression.
@@ -345,7 +327,7 @@ impl Parser {
             let args = self.arguments()?;
             return macros::global(self, place, &name, args);
         }
-        if name == "in" || RESERVED.contains(&name.as_str()) || name == "while" {
+        if crate::escape::is_reserved(&name) {
             return Err(Issue { at, message: format!("reserved identifier: {name}") });
         }
         Ok(self.node(at, Kind::Ident(name)))

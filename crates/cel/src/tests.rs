@@ -136,6 +136,7 @@ fn strings_and_patterns() {
         ("'123 abc 456'.findAll('[0-9]+', 1)", "[\"123\"]"),
         ("'%s %d %.2f %x %%'.format(['a', 3, 1.234, 255])", "\"a 3 1.23 ff %\""),
         ("'%e'.format([3.14])", "\"3.140000×10⁰⁰\""),
+        ("'%s %s'.format(['a'])", "error: index 1 out of range"),
         ("'%s'.format([[1, 'a', {'k': null}]])", "refused: expected type 'int' but found 'string'"),
         ("'%s'.format([[dyn(1), dyn('a'), dyn({'k': null})]])", "\"[1, a, {k: null}]\""),
         (

@@ -1,37 +1,9 @@
 //! The formats of texts that schemas may ask for. Those that are not known are ignored, as upstream.
 
 use crate::schema::Type;
+use api::kinds::STRING_FORMATS;
 use base64::Engine;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-const STRINGS: [&str; 26] = [
-    "bsonobjectid",
-    "uri",
-    "email",
-    "hostname",
-    "ipv4",
-    "ipv6",
-    "cidr",
-    "mac",
-    "uuid",
-    "uuid3",
-    "uuid4",
-    "uuid5",
-    "isbn",
-    "isbn10",
-    "isbn13",
-    "creditcard",
-    "ssn",
-    "hexcolor",
-    "rgbcolor",
-    "byte",
-    "password",
-    "date",
-    "duration",
-    "datetime",
-    "k8sshortname",
-    "k8slongname",
-];
 
 /// Names of formats are compared without dashes.
 fn plain(format: &str) -> String {
@@ -41,7 +13,11 @@ fn plain(format: &str) -> String {
 /// Whether a format means something for a type.
 pub(crate) fn is_known(ty: Type, format: &str) -> bool {
     match ty {
-        Type::Any | Type::String => STRINGS.contains(&plain(format).as_str()),
+        Type::Any | Type::String => {
+            let format = plain(format);
+            STRING_FORMATS.contains(&format.as_str())
+                || matches!(format.as_str(), "k8sshortname" | "k8slongname")
+        }
         Type::Integer => matches!(format, "int32" | "int64"),
         Type::Number => matches!(format, "float" | "double"),
         _ => false,

@@ -14,29 +14,6 @@ const MAX_ANNOTATIONS: usize = 20;
 const MAX_VALUE: usize = 5 * 1024;
 const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 const MUTATING: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
-/// Words that cannot be names of variables.
-const RESERVED: [&str; 20] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-];
 
 const fn policy() -> Plain {
     Plain::of().generation().needs_version().warn(|object, _| static_name(object))
@@ -103,7 +80,7 @@ fn common(spec: &Value, old: Option<&Value>, mutating: bool, path: &Path, errors
 }
 
 fn is_identifier(name: &str) -> bool {
-    validation::c_identifier(name).is_empty() && !RESERVED.contains(&name) && name != "while"
+    validation::c_identifier(name).is_empty() && !cel::is_reserved(name)
 }
 
 fn param_kind(kind: &Value, path: &Path, errors: &mut Errors) {

@@ -35,6 +35,7 @@ mod volume_claim;
 mod webhooks;
 
 use crate::Strategy;
+pub use custom_resource_definition::STRING_FORMATS;
 pub use expressions::{Expression, Use, expressions};
 
 /// The strategy of a resource; [`crate::Generic`] where nothing is known about it.

@@ -19,7 +19,7 @@ pub(super) static FUNCTIONS: &[Overload] =
 
 fn format<'a>(template: &str, args: &[Value<'a>]) -> Outcome<'a> {
     let mut out = String::new();
-    let mut args = args.iter().enumerate();
+    let mut rest_of_args = args.iter();
     let mut rest = template;
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
@@ -45,20 +45,19 @@ fn format<'a>(template: &str, args: &[Value<'a>]) -> Outcome<'a> {
                 "could not parse formatting clause: unrecognized formatting clause \"{verb}\""
             ));
         }
-        let Some((index, value)) = args.next() else {
-            let index = args.len();
-            return fail(format!("index {index} out of range"));
+        let Some(value) = rest_of_args.next() else {
+            return fail(format!("index {} out of range", args.len()));
         };
         match one(verb, precision, value)? {
             Some(text) => out.push_str(&text),
-            None => return fail(wrong(verb, index, value)),
+            None => return fail(wrong(verb, value)),
         }
     }
     out.push_str(rest);
     Ok(Value::text(out))
 }
 
-fn wrong(verb: char, _index: usize, value: &Value<'_>) -> String {
+fn wrong(verb: char, value: &Value<'_>) -> String {
     let what = match verb {
         'd' => "decimal clause can only be used on integers",
         'f' => "fixed-point clause can only be used on doubles",

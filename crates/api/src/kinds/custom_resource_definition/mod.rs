@@ -6,6 +6,8 @@
 mod defaults;
 mod paths;
 mod schema;
+
+pub use schema::STRING_FORMATS;
 mod structural;
 
 use super::checks::{is_true, same};

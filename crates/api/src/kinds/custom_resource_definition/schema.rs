@@ -44,37 +44,39 @@ struct Place {
     root: bool,
 }
 
+/// Formats of texts that schemas may name, without dashes.
+pub const STRING_FORMATS: [&str; 24] = [
+    "bsonobjectid",
+    "uri",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "cidr",
+    "mac",
+    "uuid",
+    "uuid3",
+    "uuid4",
+    "uuid5",
+    "isbn",
+    "isbn10",
+    "isbn13",
+    "creditcard",
+    "ssn",
+    "hexcolor",
+    "rgbcolor",
+    "byte",
+    "password",
+    "date",
+    "duration",
+    "datetime",
+];
+
 /// Whether upstream checks a format.
 pub(super) fn is_format(kind: &str, format: &str) -> bool {
-    const STRINGS: [&str; 24] = [
-        "bsonobjectid",
-        "uri",
-        "email",
-        "hostname",
-        "ipv4",
-        "ipv6",
-        "cidr",
-        "mac",
-        "uuid",
-        "uuid3",
-        "uuid4",
-        "uuid5",
-        "isbn",
-        "isbn10",
-        "isbn13",
-        "creditcard",
-        "ssn",
-        "hexcolor",
-        "rgbcolor",
-        "byte",
-        "password",
-        "date",
-        "duration",
-        "datetime",
-    ];
     match kind {
         "" | "string" => {
-            STRINGS.contains(&format.replace('-', "").as_str())
+            STRING_FORMATS.contains(&format.replace('-', "").as_str())
                 || matches!(format, "k8s-short-name" | "k8s-long-name")
         }
         "integer" => matches!(format, "int32" | "int64"),
