@@ -41,26 +41,36 @@ pub struct Data {
     pub data_dir: PathBuf,
 }
 
+/// What every daemon has, with a node or without.
 #[derive(Args)]
-pub struct Up {
+pub struct Daemon {
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]
     pub datastore: Datastore,
     #[command(flatten)]
     pub control_plane: ControlPlane,
-    /// Run in the background; returns once the node is ready
+    /// Run in the background; returns once it is ready
     #[arg(long)]
     pub detach: bool,
     /// Print a systemd unit that runs this command, and exit
     #[arg(long)]
     pub print_systemd_unit: bool,
-    /// Control plane only: no node, no containers, no root needed
-    #[arg(long)]
-    pub api_only: bool,
     /// Port of the API server [default: 6443, or derived from the data directory]
     #[arg(long, value_name = "PORT")]
     pub api_port: Option<u16>,
+    /// What to log: error, warn, info, debug, or per part (kubelet=debug)
+    #[arg(long, default_value = "warn", value_name = "FILTER")]
+    pub log: String,
+}
+
+#[derive(Args)]
+pub struct Up {
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// Control plane only: no node, no containers, no root needed
+    #[arg(long)]
+    pub api_only: bool,
     /// Port of the node service [default: 10250, or derived from the data directory]
     #[arg(long, value_name = "PORT")]
     pub kubelet_port: Option<u16>,
@@ -85,9 +95,6 @@ pub struct Up {
     /// Directory for container logs [default: /var/log, or DIR/log for other data directories]
     #[arg(long, value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
-    /// What to log: error, warn, info, debug, or per part (kubelet=debug)
-    #[arg(long, default_value = "warn", value_name = "FILTER")]
-    pub log: String,
 }
 
 /// What all servers of one cluster have in common.
@@ -115,39 +122,18 @@ fn cidr(text: &str) -> Result<(Ipv4Addr, u8), String> {
 #[derive(Args)]
 pub struct Server {
     #[command(flatten)]
-    pub data: Data,
-    #[command(flatten)]
-    pub datastore: Datastore,
-    #[command(flatten)]
-    pub control_plane: ControlPlane,
-    /// Run in the background; returns once the server is ready
-    #[arg(long)]
-    pub detach: bool,
-    /// Print a systemd unit that runs this command, and exit
-    #[arg(long)]
-    pub print_systemd_unit: bool,
-    /// Port of the API server [default: 6443, or derived from the data directory]
-    #[arg(long, value_name = "PORT")]
-    pub api_port: Option<u16>,
+    pub daemon: Daemon,
     /// Address by which others reach this server [default: that of the default route]
     #[arg(long, value_name = "IP")]
     pub advertise_address: Option<IpAddr>,
-    /// What to log: error, warn, info, debug, or per part (etcd=debug)
-    #[arg(long, default_value = "warn", value_name = "FILTER")]
-    pub log: String,
 }
 
 impl Server {
     /// A server is a daemon without a node.
     pub fn into_up(self) -> Up {
         Up {
-            data: self.data,
-            datastore: self.datastore,
-            control_plane: self.control_plane,
-            detach: self.detach,
-            print_systemd_unit: self.print_systemd_unit,
+            daemon: self.daemon,
             api_only: true,
-            api_port: self.api_port,
             kubelet_port: None,
             node_ip: self.advertise_address,
             node_name: None,
@@ -156,7 +142,6 @@ impl Server {
             registry_mirrors: Vec::new(),
             insecure_registries: Vec::new(),
             log_dir: None,
-            log: self.log,
         }
     }
 }

@@ -24,7 +24,7 @@ const DETACH_WAIT: Duration = Duration::from_secs(60);
 const DETACH_STEP: Duration = Duration::from_millis(5);
 
 pub fn run(options: &Up) -> Result<(), String> {
-    if options.print_systemd_unit {
+    if options.daemon.print_systemd_unit {
         print!("{}", systemd_unit()?);
         return Ok(());
     }
@@ -34,18 +34,18 @@ pub fn run(options: &Up) -> Result<(), String> {
                 .into(),
         );
     }
-    if options.detach {
+    if options.daemon.detach {
         return detach(options);
     }
-    let filter =
-        tracing_subscriber::EnvFilter::try_new(&options.log).map_err(|error| format!("--log: {error}"))?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&options.daemon.log)
+        .map_err(|error| format!("--log: {error}"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)))
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let data = DataDir::take(&options.data.data_dir)?;
+    let data = DataDir::take(&options.daemon.data.data_dir)?;
     // What an earlier run left may be Pods that still run: those are for `minke down` to end.
     let first = !DataDir::run_path(data.path()).exists();
     let result = runtime.block_on(serve(options, &data));
@@ -63,8 +63,8 @@ pub fn run(options: &Up) -> Result<(), String> {
 fn detach(options: &Up) -> Result<(), String> {
     use std::os::unix::process::CommandExt;
     // Taken and given back: whoever else holds it is named now rather than in a log file.
-    drop(DataDir::take(&options.data.data_dir)?);
-    let dir = fs::canonicalize(&options.data.data_dir).map_err(|error| error.to_string())?;
+    drop(DataDir::take(&options.daemon.data.data_dir)?);
+    let dir = fs::canonicalize(&options.daemon.data.data_dir).map_err(|error| error.to_string())?;
     let (ready, log_path) = (DataDir::ready_path(&dir), dir.join("minke.log"));
     let _ = fs::remove_file(&ready);
     // The last words of the daemon before stay readable.
@@ -131,10 +131,10 @@ async fn serve(options: &Up, data: &DataDir) -> Result<(), String> {
     let _ = fs::remove_file(DataDir::ready_path(&dir));
     let env = Env::system();
     let mut instance = Instance::of(&dir);
-    match options.control_plane.service_cidr {
+    match options.daemon.control_plane.service_cidr {
         Some(range) => instance.service_cidr = range,
         // Servers of one cluster may have different directories, but not different ranges.
-        None if options.datastore.shared() => instance.service_cidr = well_known().service_cidr,
+        None if options.daemon.datastore.shared() => instance.service_cidr = well_known().service_cidr,
         None => {}
     }
     let node_ip = node_ip(options, &instance)?;
@@ -160,7 +160,7 @@ async fn serve(options: &Up, data: &DataDir) -> Result<(), String> {
     let config = controller_manager::Config {
         ca_pem: api.ca_pem().to_string(),
         identity: format!("{}_{}", host_name()?, env.uuid()),
-        alone: !options.datastore.shared(),
+        alone: !options.daemon.datastore.shared(),
     };
     let informers = component("system:kube-controller-manager", &[], "kube-controller-manager");
     let leaders = controller_manager::start(&env, scheduler, informers, controller, config);
@@ -273,9 +273,9 @@ async fn start_api(
     dir: &Path,
     env: &Env,
 ) -> Result<apiserver::Handle, String> {
-    let store = options.datastore.open(dir, env).await?;
+    let store = options.daemon.datastore.open(dir, env).await?;
     crate::store_socket::serve(env, dir, store.clone())?;
-    let port = options.api_port.unwrap_or(instance.api_port);
+    let port = options.daemon.api_port.unwrap_or(instance.api_port);
     let (base, bits) = instance.service_cidr;
     let any = if options.api_only { node_ip } else { Ipv4Addr::UNSPECIFIED };
     let config = apiserver::Config {
@@ -288,7 +288,7 @@ async fn start_api(
         },
         advertise: node_ip.into(),
         names: vec!["localhost".into(), "127.0.0.1".into(), instance.api_service_ip().to_string()],
-        pki: Some(options.control_plane.pki_dir.clone().unwrap_or_else(|| dir.join("pki"))),
+        pki: Some(options.daemon.control_plane.pki_dir.clone().unwrap_or_else(|| dir.join("pki"))),
         service_range: Range { base: base.into(), bits },
         ..apiserver::Config::default()
     };
