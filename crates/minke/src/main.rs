@@ -8,6 +8,7 @@ mod datastore;
 mod down;
 mod images;
 mod instance;
+mod neighbours;
 mod options;
 mod snapshot;
 mod store_command;

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::data_dir::{DataDir, write_private};
 use crate::images;
 use crate::instance::{DEFAULT_DATA_DIR, Instance, well_known};
+use crate::neighbours;
 use crate::options::Up;
 
 /// How long a daemon in the background may take to be ready.
@@ -169,6 +170,12 @@ async fn serve(options: &Up, data: &DataDir) -> Result<(), String> {
         None
     } else {
         let name = node_name(options)?;
+        if options.daemon.datastore.shared() {
+            let looking = component("system:kube-controller-manager", &[], "kube-controller-manager");
+            let nodes = looking.nodes().list("", client::Options::default()).await;
+            let nodes = nodes.map_err(|status| format!("the cluster's nodes cannot be listed: {status}"))?;
+            neighbours::check(&nodes.items, &name, &network.pod_cidr)?;
+        }
         let user = format!("system:node:{name}");
         let client = component(&user, &["system:nodes"], "kubelet");
         let node = start_node(options, &instance, node_ip, &name, network, &dir, &env, client, &api).await?;
