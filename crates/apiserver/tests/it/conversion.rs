@@ -7,7 +7,6 @@ use futures_util::StreamExt;
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -27,16 +26,7 @@ struct Webhook {
 impl Webhook {
     async fn start(convert: Convert) -> Webhook {
         use base64::Engine;
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).expect("a certificate");
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .expect("certificate");
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let (acceptor, pem) = webhooks::server::tls(&["localhost"]);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
         let port = listener.local_addr().expect("address").port();
         let calls = Arc::new(AtomicUsize::new(0));
@@ -63,7 +53,7 @@ impl Webhook {
                 });
             }
         });
-        let bundle = base64::engine::general_purpose::STANDARD.encode(made.cert.pem());
+        let bundle = base64::engine::general_purpose::STANDARD.encode(pem);
         Webhook { url: format!("https://localhost:{port}/convert"), bundle, calls }
     }
 }

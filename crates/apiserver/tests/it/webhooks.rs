@@ -1,6 +1,6 @@
 //! Admission webhooks as clients see them, called over TLS.
 
-mod server;
+pub mod server;
 
 use super::https::Https;
 use super::*;

@@ -45,24 +45,28 @@ pub struct Webhook {
     connections: Arc<Mutex<usize>>,
 }
 
+/// A TLS server with a certificate of its own, and that certificate (PEM).
+pub fn tls(names: &[&str]) -> (TlsAcceptor, String) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
+    let made = rcgen::generate_simple_self_signed(names).expect("certificate");
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("key");
+    (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
+}
+
 impl Webhook {
     pub async fn start(handler: impl Fn(&Value) -> Reply + Send + Sync + 'static) -> Webhook {
         Webhook::named(&["localhost", "hook.default.svc"], handler).await
     }
 
     pub async fn named(names: &[&str], handler: impl Fn(&Value) -> Reply + Send + Sync + 'static) -> Webhook {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
-        let made = rcgen::generate_simple_self_signed(names).expect("certificate");
-        let ca = made.cert.pem();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .expect("key");
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (acceptor, ca) = tls(names);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
         let (asked, connections): (Arc<Mutex<Vec<Value>>>, Arc<Mutex<usize>>) = Default::default();
