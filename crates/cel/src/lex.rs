@@ -136,11 +136,11 @@ impl<'a> Lexer<'a> {
     /// A string or bytes literal, if one begins here.
     fn quoted(&mut self) -> Result<Option<Literal>, Issue> {
         let (start, rest) = (self.at, self.rest());
-        let prefix = rest.find(['"', '\'']).unwrap_or(rest.len());
-        let (mut raw, mut bytes) = (false, false);
-        if prefix > 2 {
+        // No more than two letters stand before the quote.
+        let Some(prefix) = rest.bytes().take(3).position(|byte| byte == b'"' || byte == b'\'') else {
             return Ok(None);
-        }
+        };
+        let (mut raw, mut bytes) = (false, false);
         for letter in rest[..prefix].chars() {
             match letter {
                 'r' | 'R' if !raw => raw = true,

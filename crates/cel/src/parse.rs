@@ -4,13 +4,29 @@
 use crate::ast::{Ast, Entry, Expr, Item, Kind, Literal};
 use crate::error::{Issue, Issues};
 use crate::lex::{Token, lex};
-use crate::macros;
+use crate::{macros, walk};
 
-/// Deeper nesting is refused; as in cel-go.
+/// Deeper nesting is refused, of what is written (as in cel-go) and of the tree that comes of it: everything that
+/// walks a tree does so by recursion.
 const MAX_DEPTH: usize = 250;
 /// Longer expressions are refused (characters); as in cel-go.
 const MAX_LENGTH: usize = 100_000;
-const RELATIONS: [&str; 6] = ["==", "!=", "<=", ">=", "<", ">"];
+/// By precedence, the weakest first: how they are written, and the functions that they are.
+const OPERATORS: [&[(&str, &str)]; 5] = [
+    &[("||", "_||_")],
+    &[("&&", "_&&_")],
+    &[
+        ("==", "_==_"),
+        ("!=", "_!=_"),
+        ("<=", "_<=_"),
+        (">=", "_>=_"),
+        ("<", "_<_"),
+        (">", "_>_"),
+        ("in", "@in"),
+    ],
+    &[("+", "_+_"), ("-", "_-_")],
+    &[("*", "_*_"), ("/", "_/_"), ("%", "_%_")],
+];
 
 /// Parses an expression.
 ///
@@ -24,15 +40,16 @@ pub fn parse(source: &str) -> Result<Ast, Issues> {
         return Err(one(Issue { at: 0, message }));
     }
     let tokens = lex(source).map_err(one)?;
-    let mut parser = Parser { tokens, next: 0, nodes: 0, depth: 0 };
+    let mut parser = Parser { tokens, next: 0, depths: Vec::new(), depth: 0 };
     let root = parser.expr().and_then(|root| parser.end().map(|()| root)).map_err(one)?;
-    Ok(Ast { root, nodes: parser.nodes, source: source.into() })
+    Ok(Ast { root, nodes: parser.depths.len(), source: source.into() })
 }
 
 pub(crate) struct Parser {
     tokens: Vec<(usize, Token)>,
     next: usize,
-    nodes: usize,
+    /// By node: how deep the tree below it is.
+    depths: Vec<usize>,
     depth: usize,
 }
 
@@ -40,13 +57,23 @@ type Parsed = Result<Expr, Issue>;
 
 impl Parser {
     pub(crate) fn node(&mut self, at: usize, kind: Kind) -> Expr {
-        let id = self.nodes;
-        self.nodes += 1;
-        Expr { id, at, kind }
+        let expr = Expr { id: self.depths.len(), at, kind };
+        let below = walk::children(&expr).into_iter().map(|child| self.depths[child.id]).max();
+        self.depths.push(below.unwrap_or(0) + 1);
+        expr
     }
 
     pub(crate) fn call(&mut self, at: usize, function: &str, args: Vec<Expr>) -> Expr {
         self.node(at, Kind::Call { target: None, function: function.into(), args })
+    }
+
+    fn too_deep<T>(&self, at: usize) -> Result<T, Issue> {
+        Err(Issue { at, message: format!("expression recursion limit exceeded: {MAX_DEPTH}") })
+    }
+
+    /// Refuses a tree before it is too deep to be walked, or dropped.
+    fn shallow(&self, expr: Expr) -> Parsed {
+        if self.depths[expr.id] > MAX_DEPTH { self.too_deep(expr.at) } else { Ok(expr) }
     }
 
     fn at(&self) -> usize {
@@ -94,13 +121,12 @@ impl Parser {
     fn expr(&mut self) -> Parsed {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            let message = format!("expression recursion limit exceeded: {MAX_DEPTH}");
-            return Err(Issue { at: self.at(), message });
+            return self.too_deep(self.at());
         }
-        let condition = self.or()?;
+        let condition = self.binary(0)?;
         let at = self.at();
         let found = if self.take("?") {
-            let yes = self.or()?;
+            let yes = self.binary(0)?;
             self.expect(":")?;
             let no = self.expr()?;
             self.call(at, "_?_:_", vec![condition, yes, no])
@@ -108,25 +134,47 @@ impl Parser {
             condition
         };
         self.depth -= 1;
-        Ok(found)
+        self.shallow(found)
     }
 
-    fn or(&mut self) -> Parsed {
-        self.chain("||", "_||_", Self::and)
+    /// Operators of at least this precedence, by climbing: few calls for each level of nesting.
+    fn binary(&mut self, lowest: usize) -> Parsed {
+        let mut left = self.unary()?;
+        while let Some((precedence, function)) = self.operator().filter(|(found, _)| *found >= lowest) {
+            if matches!(function, "_||_" | "_&&_") {
+                left = self.chain(left, precedence, function)?;
+                continue;
+            }
+            let at = self.at();
+            self.next += 1;
+            let right = self.binary(precedence + 1)?;
+            let call = self.call(at, function, vec![left, right]);
+            left = self.shallow(call)?;
+        }
+        Ok(left)
     }
 
-    fn and(&mut self) -> Parsed {
-        self.chain("&&", "_&&_", Self::relation)
+    /// The operator that stands here: its precedence and its function.
+    fn operator(&self) -> Option<(usize, &'static str)> {
+        let sign = match self.peek() {
+            Token::Sign(sign) => *sign,
+            Token::Name(name) if name == "in" => "in",
+            _ => return None,
+        };
+        let levels = OPERATORS.iter().enumerate();
+        levels
+            .flat_map(|(level, operators)| operators.iter().map(move |found| (level, found)))
+            .find(|(_, (found, _))| *found == sign)
+            .map(|(level, (_, function))| (level, *function))
     }
 
     /// A chain of one logical operator, as a balanced tree: long chains must not be deep.
-    fn chain(&mut self, sign: &str, function: &str, next: fn(&mut Self) -> Parsed) -> Parsed {
-        let mut terms = vec![next(self)?];
-        let mut places = Vec::new();
-        while self.is(sign) {
+    fn chain(&mut self, first: Expr, precedence: usize, function: &'static str) -> Parsed {
+        let (mut terms, mut places) = (vec![first], Vec::new());
+        while self.operator().is_some_and(|(_, found)| found == function) {
             places.push(self.at());
             self.next += 1;
-            terms.push(next(self)?);
+            terms.push(self.binary(precedence + 1)?);
         }
         while terms.len() > 1 {
             let mut joined = Vec::with_capacity(terms.len().div_ceil(2));
@@ -142,47 +190,8 @@ impl Parser {
             }
             terms = joined;
         }
-        terms.pop().map_or_else(|| self.unexpected("an expression"), Ok)
-    }
-
-    fn relation(&mut self) -> Parsed {
-        let mut left = self.sum()?;
-        loop {
-            let at = self.at();
-            let function = match self.peek() {
-                Token::Sign(sign) if RELATIONS.contains(sign) => format!("_{sign}_"),
-                Token::Name(name) if name == "in" => "@in".to_string(),
-                _ => return Ok(left),
-            };
-            self.next += 1;
-            let right = self.sum()?;
-            left = self.call(at, &function, vec![left, right]);
-        }
-    }
-
-    fn sum(&mut self) -> Parsed {
-        self.left(&["+", "-"], Self::product)
-    }
-
-    fn product(&mut self) -> Parsed {
-        self.left(&["*", "/", "%"], Self::unary)
-    }
-
-    fn left(&mut self, signs: &[&str], next: fn(&mut Self) -> Parsed) -> Parsed {
-        let mut left = next(self)?;
-        let mut length = 0;
-        while let Some(sign) = signs.iter().find(|sign| self.is(sign)) {
-            length += 1;
-            if length > MAX_DEPTH {
-                let message = format!("expression recursion limit exceeded: {MAX_DEPTH}");
-                return Err(Issue { at: self.at(), message });
-            }
-            let at = self.at();
-            self.next += 1;
-            let right = next(self)?;
-            left = self.call(at, &format!("_{sign}_"), vec![left, right]);
-        }
-        Ok(left)
+        let joined = terms.pop().map_or_else(|| self.unexpected("an expression"), Ok)?;
+        self.shallow(joined)
     }
 
     fn unary(&mut self) -> Parsed {
@@ -215,13 +224,8 @@ impl Parser {
 
     fn member(&mut self) -> Parsed {
         let mut found = self.primary()?;
-        let mut length = 0;
         loop {
-            length += 1;
-            if length > MAX_DEPTH {
-                let message = format!("expression recursion limit exceeded: {MAX_DEPTH}");
-                return Err(Issue { at: self.at(), message });
-            }
+            found = self.shallow(found)?;
             let at = self.at();
             if self.take(".") {
                 found = self.selection(at, found)?;

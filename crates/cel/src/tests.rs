@@ -411,3 +411,38 @@ proptest::proptest! {
         }
     }
 }
+
+/// However an expression nests, its tree is shallow enough for everything that walks it, in half of the stack that a
+/// server's threads have.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the size of the stack is what is tested")]
+fn nesting_is_bounded() {
+    let thread = std::thread::Builder::new().stack_size(1 << 20);
+    thread.spawn(nested_expressions).expect("a thread").join().expect("it had enough");
+}
+
+fn nested_expressions() {
+    let repeat = |open: &str, inner: &str, close: &str, times: usize| {
+        format!("{}{inner}{}", open.repeat(times), close.repeat(times))
+    };
+    let limit = "refused: expression recursion limit exceeded: 250";
+    let chain = " + 1".repeat(200);
+    for (source, want) in [
+        (repeat("(", "1", ")", 200), "1"),
+        (repeat("(", "1", ")", 300), limit),
+        (repeat("size([", "1", "])", 100), "1"),
+        (repeat("[", "1", "]", 300), limit),
+        (repeat("true ? 2 : ", "1", "", 300), limit),
+        (format!("1{chain}"), "201"),
+        (format!("1{chain}{chain}"), limit),
+        // Levels that are allowed each by itself add up.
+        (repeat("(", "1", &format!("{chain})"), 100), limit),
+        (repeat("[0].map(x, ", "x", ")", 200), limit),
+        (repeat("-(", "1", ")", 300), limit),
+        (format!("{{}}{}", ".a".repeat(300)), limit),
+        (format!("true{}", " && true".repeat(5000)), "true"),
+    ] {
+        let shown: String = source.chars().take(40).collect();
+        assert_eq!(eval_in(&source, &Env::new(), &Vec::<(&str, Value<'_>)>::new()), want, "{shown}");
+    }
+}
